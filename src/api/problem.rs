@@ -90,6 +90,8 @@ codes! {
     PatchFailed: "patch-failed", UNPROCESSABLE_ENTITY, "Patch failed";
     /// It takes too much work to tell whether a pattern matches an event.
     Undecided: "undecided", UNPROCESSABLE_ENTITY, "Undecided";
+    /// Events are not acknowledged, because their receipts are missing or wrong.
+    ReceiptRefused: "receipt-refused", UNPROCESSABLE_ENTITY, "Receipt refused";
     /// The sink did not prove that it is the consumer's.
     HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "Handshake failed";
     /// The caller has too much open at once.
@@ -156,6 +158,11 @@ impl Problem {
             outcomes: Vec::new(),
             choices: Vec::new(),
         }
+    }
+
+    /// Adds what is wrong, place by place.
+    pub(super) fn with_violations(self, violations: Vec<Violation>) -> Self {
+        Self { violations, ..self }
     }
 
     /// Adds what became of each event of the request.

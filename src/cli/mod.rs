@@ -60,6 +60,7 @@ mod open;
 mod output;
 mod pattern;
 mod pull;
+mod pull_signed;
 mod put_tally;
 mod quarantine;
 mod rehearsal;

@@ -293,6 +293,11 @@ fn pull_service(
     Arc::new(PullService::new(PullServiceParts {
         subscription_service: Arc::clone(&out.subscription_service),
         sealer: Arc::clone(&out.sealer),
+        receipts: ReceiptChecker {
+            issuer: out.sealer.issuer().to_owned(),
+            remote: Arc::clone(&out.receipt_keys),
+            clock: Arc::clone(&machine.clock),
+        },
         ledger: Arc::clone(ledger),
         store: store.clone(),
         clock: Arc::clone(&machine.clock),

@@ -11,7 +11,7 @@ use crate::seal::open::is_addressed;
 use crate::seal::signed;
 use crate::seal::{OpenLimits, text};
 
-const RECEIPT_TYPE: &str = "receipt+jwt";
+pub(super) const RECEIPT_TYPE: &str = "receipt+jwt";
 /// The longest receipt, in characters: room for RSA with 4096 bits and long names.
 const LONGEST: usize = 8 * 1024;
 

@@ -1,15 +1,16 @@
 //! Takes the receipts that sinks sign, and holds them against what was delivered.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ambient::Clock;
 use crate::deliver::outcome::Delivery;
-use crate::event::{ChainValue, TokenDigest};
+use crate::event::{ChainValue, EventId, SubscriptionId, TokenDigest};
 use crate::keys::{RemoteKeys, VerifyingKeys};
 use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader};
-use crate::subscriptions::ReceiptTerms;
+use crate::subscriptions::{ReceiptTerms, Subscription};
 
 /// How far the clocks of a consumer may run ahead.
 const LEEWAY: Duration = Duration::from_mins(1);
@@ -35,6 +36,34 @@ pub fn word_of(checked: &Result<SignedReceipt, ReceiptFault>) -> &'static str {
     match checked {
         Ok(_) => "valid",
         Err(fault) => fault.word(),
+    }
+}
+
+/// A receipt under a key of its consumer, which is to be held against an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadReceipt {
+    receipt: Receipt,
+    jws: Arc<str>,
+}
+
+impl ReadReceipt {
+    /// Holds it against an event at its place. Which token it names is the consumer's word: none that was handed
+    /// out is kept, so that only the chain value binds the content, and has to be there.
+    ///
+    /// # Errors
+    ///
+    /// The consumer's turn: it is for something else, or binds no content.
+    pub fn signs(
+        self,
+        event: EventId,
+        subscription: &SubscriptionId,
+        place: (u64, ChainValue),
+    ) -> Result<SignedReceipt, ReceiptFault> {
+        self.receipt.concerns(event, subscription, Some(place))?;
+        if self.receipt.chain.is_none() {
+            return Err(ReceiptFault::Invalid);
+        }
+        Ok(SignedReceipt { token: self.receipt.token, jws: self.jws })
     }
 }
 
@@ -68,10 +97,11 @@ impl ReceiptChecker {
         }
         let no_keys = |_| ReceiptFault::UnknownKey;
         let mut keys = receipts.keys.known(&self.remote).await.map_err(no_keys)?;
-        let mut read = self.read(&keys, delivery, body);
+        let of = &delivery.subscription;
+        let mut read = self.read(&keys, of, body);
         if read == Err(ReceiptFault::UnknownKey) {
             keys = receipts.keys.renewed(&self.remote).await.map_err(no_keys)?;
-            read = self.read(&keys, delivery, body);
+            read = self.read(&keys, of, body);
         }
         let event = &delivery.entry.event;
         let after = |(sequence, previous): (u64, ChainValue)| {
@@ -84,24 +114,61 @@ impl ReceiptChecker {
             place: delivery.link.map(after),
             token,
         })?;
-        // What was read is ASCII.
-        let jws = Arc::from(String::from_utf8_lossy(body.trim_ascii()));
-        Ok(SignedReceipt { token, jws })
+        Ok(SignedReceipt { token, jws: text_of(body) })
+    }
+
+    /// Reads receipts that a consumer gives for events that it has fetched. Keys behind an address are fetched at
+    /// most twice for all of them.
+    ///
+    /// Cancel safe.
+    pub async fn read_all(
+        &self,
+        (subscription, terms): (&Subscription, &ReceiptTerms),
+        given: BTreeMap<EventId, String>,
+    ) -> BTreeMap<EventId, Result<ReadReceipt, ReceiptFault>> {
+        let unknown = |(event, _)| (event, Err(ReceiptFault::UnknownKey));
+        if given.is_empty() {
+            return BTreeMap::new();
+        }
+        let Ok(mut keys) = terms.keys.known(&self.remote).await else {
+            return given.into_iter().map(unknown).collect();
+        };
+        let (mut all, mut is_renewed) = (BTreeMap::new(), false);
+        for (event, text) in given {
+            let mut read = self.read(&keys, subscription, text.as_bytes());
+            if read == Err(ReceiptFault::UnknownKey)
+                && !std::mem::replace(&mut is_renewed, true)
+                && let Ok(renewed) = terms.keys.renewed(&self.remote).await
+            {
+                keys = renewed;
+                read = self.read(&keys, subscription, text.as_bytes());
+            }
+            let jws = text_of(text.as_bytes());
+            all.insert(event, read.map(|receipt| ReadReceipt { receipt, jws }));
+            // A thousand signatures are work for milliseconds, and others need their turn.
+            tokio::task::yield_now().await;
+        }
+        all
     }
 
     fn read(
         &self,
         keys: &VerifyingKeys,
-        delivery: &Delivery,
+        subscription: &Subscription,
         body: &[u8],
     ) -> Result<Receipt, ReceiptFault> {
         let reader = ReceiptReader {
             keys,
-            issuer: &delivery.subscription.audience,
+            issuer: &subscription.audience,
             audience: &self.issuer,
             now: self.clock.now(),
             leeway: LEEWAY,
         };
         reader.read(body)
     }
+}
+
+/// The text of a receipt that was read; it is ASCII.
+fn text_of(body: &[u8]) -> Arc<str> {
+    Arc::from(String::from_utf8_lossy(body.trim_ascii()))
 }
