@@ -52,6 +52,7 @@ mod tailed;
 mod tree;
 #[cfg(test)]
 mod testing;
+mod witness_config;
 
 pub use action_kind::ActionKind;
 pub use action_reason::{ActionReason, ActionReasonError};
@@ -96,3 +97,4 @@ pub use tailed::Tailed;
 #[cfg(test)]
 pub(crate) use testing::{MemoryLog, RemoteStore};
 pub use tree::LogTree;
+pub use witness_config::WitnessConfig;

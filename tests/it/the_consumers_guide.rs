@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -202,12 +202,25 @@ impl Example {
     /// Runs a command of `sealway` that opens tokens, with the keys in files; gives what it prints.
     fn told_by_sealway(&self, arguments: &[&str]) -> String {
         let directory = tempfile::tempdir().unwrap();
+        said(&mut self.sealway(&directory, arguments))
+    }
+
+    /// The same where the answer is no, with what it says to a person.
+    fn refused_by_sealway(&self, arguments: &[&str]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let ended = self.sealway(&directory, arguments).output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap()
+    }
+
+    fn sealway(&self, directory: &tempfile::TempDir, arguments: &[&str]) -> Command {
         let [mine, keys] = ["mine.json", "keys.json"].map(|name| directory.path().join(name));
         fs::write(&mine, self.my_keys.to_string()).unwrap();
         fs::write(&keys, self.gateway_keys.to_string()).unwrap();
         let mut program = program();
         program.args(arguments).args(["--issuer", ISSUER, "--audience", "shop"]);
-        said(program.arg("--key").arg(mine).arg("--jwks").arg(keys))
+        program.arg("--key").arg(mine).arg("--jwks").arg(keys);
+        program
     }
 
     /// Checks the receipt for the first token that a program has made.
@@ -456,7 +469,18 @@ fn numbers_that_no_gateway_writes_have_one_digest_in_each_program_or_none() {
     for token in &example.tokens {
         let refused = open_event(token, &mine, &keys, SystemClock.now()).unwrap_err();
         assert_eq!(refused.claim(), Some(ClaimFault::Number));
+        let told = example.refused_by_sealway(&["open", token]);
+        assert!(told.contains("a number is not written in its one canonical text"), "{told}");
     }
+    let directory = tempfile::tempdir().unwrap();
+    let stored = directory.path().join("stored.jwt");
+    fs::write(&stored, example.tokens.join("\n")).unwrap();
+    let chained = ["--output", "json", "verify-chain", stored.to_str().unwrap()];
+    let told = example.refused_by_sealway(&[&chained[..], &["--subscription", "orders"]].concat());
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["findings"].as_array().unwrap().len(), 2);
+    let problem = told["findings"][0]["problem"].as_str().unwrap();
+    assert!(problem.contains("a number is not written"), "{told}");
 }
 
 /// A program that ends with the test.

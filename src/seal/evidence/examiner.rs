@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{EventDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::VerifyingKeys;
+use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims};
@@ -95,6 +96,7 @@ pub struct Examiner<'a> {
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
+    pub(super) notes: ToldNotes,
     /// The latest date of what was signed so far.
     pub(super) dated: Option<Timestamp>,
     /// Whether the contract of the next event is said not to be kept.
@@ -163,6 +165,7 @@ impl<'a> Examiner<'a> {
             next: None,
             newest: None,
             tree: ToldTree::default(),
+            notes: ToldNotes::default(),
             dated: None,
             is_unkept: false,
             schemas: BTreeMap::new(),
@@ -285,6 +288,7 @@ impl<'a> Examiner<'a> {
                 self.stage = Stage::Closing;
                 self.take_last(text_of(&members, "token")?)?;
             }
+            (Stage::Closing, "note") => self.take_note(&members)?,
             (Stage::Closing, "closing") => {
                 let token = text_of(&members, "token")?;
                 if content != json!({"kind": "closing", "token": token}).to_string().as_bytes() {

@@ -23,6 +23,7 @@ const fn of_kind(kind: &str) -> &'static [&'static str] {
             &["id", "seq", "prv", "digest", "token_sha256", "token", "receipts", "inclusion"]
         }
         b"consistency" => &["proof"],
+        b"note" => &["note", "proof"],
         _ => &[],
     }
 }

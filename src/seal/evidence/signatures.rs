@@ -74,6 +74,10 @@ impl Examiner<'_> {
             self.find("the checkpoint has an older `head` than an event before it".to_owned());
         }
         self.tree.follow(checkpoint.tree)?;
+        if let Some(head) = checkpoint.tree {
+            self.compare_with_kept(&head.tree)?;
+            self.not_before_witnesses("the checkpoint", checkpoint.issued_at, head.tree.size);
+        }
         Ok(checkpoint)
     }
 
@@ -114,7 +118,7 @@ impl Examiner<'_> {
             return Err(self.signer(token).unwrap_or_else(|| foreign.to_owned()));
         };
         let Some(header) = &self.header else { return wrong("there is no header") };
-        let (at, newest) = (header.at, self.newest);
+        let (at, newest, head) = (header.at, self.newest, header.tree);
         let of = signed::statement(&claims).map(|(_, subscription)| subscription);
         if check_parties(&claims, &header.issuer, &header.audience).is_none()
             || of.as_ref() != Some(&header.subscription)
@@ -130,7 +134,12 @@ impl Examiner<'_> {
         if let Some(problem) = too_early("the bundle", at, newest) {
             self.find(problem);
         }
-        if let Some(issued) = self.issued("the closing line", &claims) {
+        if let Some(head) = head {
+            self.not_before_witnesses("the bundle", at, head.tree.size);
+        }
+        let closed = self.issued("the closing line", &claims);
+        self.finish_notes(closed);
+        if let Some(issued) = closed {
             self.hold_order("the closing line", issued, newest);
         }
         Ok(())

@@ -20,6 +20,7 @@ mod sink_key;
 mod stalls;
 mod token_endpoint;
 mod waiting;
+mod witness;
 
 pub use disk::Number;
 pub use documented::assert_members_are_documented;
@@ -36,3 +37,4 @@ pub use sink_key::SinkKey;
 pub use stalls::Stalls;
 pub use token_endpoint::TokenEndpoint;
 pub use waiting::{eventually, never_within};
+pub use witness::{WITNESS, WitnessProcess};

@@ -3,16 +3,19 @@
 //! Each row is one tampering with the verdict that it must get: by an outsider, who holds the file; by the
 //! consumer, whose keys sign receipts; by the gateway's operator, who holds the signing key.
 
+mod accepted_rows;
 mod rows;
 mod scene;
+mod witnessed;
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-use sealway::proof::verify_bundle;
-use sealway::seal::evidence::BundleTrust;
+use sealway::proof::{AcceptedCheck, verify_bundle, verify_bundle_against};
+use sealway::seal::AcceptedReader;
+use sealway::seal::evidence::{BundleTrust, WitnessTrust};
 
 use scene::{NOW, Scene, Trusted};
 
@@ -26,6 +29,8 @@ struct Row {
     lines: Vec<String>,
     /// What the verifier has from elsewhere.
     trusted: Trusted,
+    /// The witnesses that are believed, if any.
+    witnesses: Option<WitnessTrust>,
     /// The verdict.
     verdict: &'static str,
     /// What one of its flaws says; nothing where there is none.
@@ -36,7 +41,8 @@ struct Row {
 fn each_tampering_gets_its_verdict() {
     let scene = Scene::new();
     let mut wrong = String::new();
-    let rows = rows::all(&scene);
+    let rows: Vec<Row> =
+        [rows::all(&scene), witnessed::all(&scene)].into_iter().flatten().collect();
     assert!(rows.len() >= 30, "{} rows", rows.len());
 
     for row in &rows {
@@ -47,6 +53,7 @@ fn each_tampering_gets_its_verdict() {
             opening_keys: keys.opening.as_ref(),
             receipt_keys: keys.receipts.as_ref(),
             issuers: &keys.issuers,
+            witnesses: row.witnesses.as_ref(),
             now: NOW,
         };
         let found = verify_bundle(&mut bundle.as_bytes(), trust).unwrap();
@@ -61,12 +68,23 @@ fn each_tampering_gets_its_verdict() {
 }
 
 /// The table of the documentation: whoever reads it sees each row that is tried here.
-fn table(rows: &[Row]) -> String {
+fn table(scene: &Scene) -> String {
+    let mut names = HashSet::new();
     let mut table =
         "| Who | What is done | Verdict | What is said |\n|---|---|---|---|\n".to_owned();
-    for Row { who, name, verdict, says, .. } in rows {
+    let mut tell = |who, name, verdict, says: &str| {
+        assert!(names.insert((who, name)), "each row has a name of its own: {name}");
         let says = says.trim_end_matches(':');
         let _ = writeln!(table, "| {who} | {name} | `{verdict}` | {says} |");
+    };
+    for row in rows::all(scene).into_iter().chain(witnessed::all(scene)) {
+        tell(row.who, row.name, row.verdict, row.says);
+    }
+    for row in accepted_rows::all(scene) {
+        let (_, missing, ..) = row.counted;
+        let is_missing = missing > 0 && row.says.is_empty();
+        let says = if is_missing { "an accepted event is missing" } else { row.says };
+        tell("the operator, before a producer with its answers", row.name, row.verdict, says);
     }
     table
 }
@@ -79,11 +97,8 @@ fn the_table_in_the_documentation_is_this_one() {
     let text = fs::read_to_string(&page).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (told, after) = rest.split_once(END).unwrap();
-    let rows = rows::all(&Scene::new());
-    let names: HashSet<&str> = rows.iter().map(|row| row.name).collect();
-    assert_eq!(names.len(), rows.len(), "each row has a name of its own");
 
-    let expected = table(&rows);
+    let expected = table(&Scene::new());
     if env::var_os("UPDATE_SCHEMAS").is_some() {
         fs::write(&page, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
     } else {
@@ -143,4 +158,54 @@ fn what_is_no_flaw_is_counted() {
     let mut foreign = scene.bundle();
     foreign.events[0].receipts = vec![scene.receipt_of_another_key(0)];
     assert_eq!(count(foreign.lines(), false), (2, 1, 0, 1), "nobody knows that key");
+}
+
+#[test]
+fn whoever_has_signed_answers_sees_what_was_left_out() {
+    let scene = Scene::new();
+    let mut wrong = String::new();
+    let rows = accepted_rows::all(&scene);
+    assert!(rows.len() >= 25, "{} rows", rows.len());
+
+    for row in &rows {
+        let keys = scene.trusted(Trusted::OUTSIDE);
+        let trust = BundleTrust {
+            issuer_keys: keys.issuer.as_ref(),
+            receipt_keys: keys.receipts.as_ref(),
+            issuers: &keys.issuers,
+            ..BundleTrust::none(NOW)
+        };
+        let reader = AcceptedReader {
+            issuer_keys: keys.issuer.as_ref().unwrap(),
+            issuers: &[],
+            now: NOW,
+            leeway: BundleTrust::LEEWAY,
+        };
+        let mut check = AcceptedCheck::new(row.scope.clone());
+        for (line, answer) in (1..).zip(&row.answers) {
+            check.take_receipt(line, answer, &reader);
+        }
+        let bundle = row.lines.concat();
+        let found = verify_bundle_against(&mut bundle.as_bytes(), trust, Some(check)).unwrap();
+        let accepted = found.accepted.as_ref().unwrap();
+        let counted = (accepted.found, accepted.missing_count, accepted.earlier, accepted.later);
+        let flaws = accepted.flaws.iter().map(|flaw| flaw.problem.as_str());
+        let is_told = flaws.clone().any(|flaw| flaw.contains(row.says));
+        let is_right = found.verdict().word() == row.verdict
+            && counted == row.counted
+            && (is_told || row.says.is_empty())
+            && (accepted.flaw_count == 0) == row.says.is_empty();
+        if !is_right {
+            let flaws: Vec<_> = flaws.collect();
+            let _ = writeln!(
+                wrong,
+                "{}: {}: {counted:?}: {flaws:#?} {:?}",
+                row.name,
+                found.verdict().word(),
+                found.examined.flaws,
+            );
+        }
+    }
+
+    assert!(wrong.is_empty(), "{wrong}");
 }

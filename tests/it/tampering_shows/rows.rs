@@ -30,7 +30,7 @@ pub fn all(scene: &Scene) -> Vec<Row> {
 }
 
 fn row(name: &'static str, lines: Vec<String>, verdict: &'static str, says: &'static str) -> Row {
-    Row { who: "", name, lines, trusted: Trusted::ALL, verdict, says }
+    Row { who: "", name, lines, trusted: Trusted::ALL, witnesses: None, verdict, says }
 }
 
 fn wrong(name: &'static str, lines: Vec<String>, says: &'static str) -> Row {

@@ -25,7 +25,7 @@ pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 /// A date that is no true one.
 pub const LONG_AGO: i64 = 1_577_836_800;
 /// Events were there before the tree.
-const FIRST_LEAF: u64 = 7;
+pub const FIRST_LEAF: u64 = 7;
 const SALT: Salt = Salt::from_bytes([5; 16]);
 pub const DATASCHEMA: &str = "https://events.example.com/schemas/shop/created/1.0.0";
 
@@ -125,6 +125,8 @@ pub struct BundleParts {
     pub closed: i64,
     /// The tree over the log, which holds these events alone.
     pub tree: Option<LogTree>,
+    /// Lines between the last place and the closing line.
+    pub notes: Vec<Value>,
     /// Who signs checkpoints and the closing line.
     pub signing: SigningKey,
 }
@@ -319,6 +321,7 @@ impl Scene {
             last: place(count, after, head),
             closed: NOW.unix_seconds(),
             tree: Some(tree),
+            notes: Vec::new(),
             signing: self.signing.clone(),
         }
     }
@@ -360,7 +363,7 @@ pub struct LogTree {
 }
 
 impl LogTree {
-    fn head(&self) -> Value {
+    pub fn head(&self) -> Value {
         json!({ "first": self.first, "size": self.leaves.len(), "root": root(&self.leaves) })
     }
 
@@ -370,11 +373,11 @@ impl LogTree {
 }
 
 /// The larger half of a tree comes first and is full (RFC 6962, section 2.1).
-fn halves(leaves: &[TreeHash]) -> (&[TreeHash], &[TreeHash]) {
+pub fn halves(leaves: &[TreeHash]) -> (&[TreeHash], &[TreeHash]) {
     leaves.split_at(leaves.len().next_power_of_two() / 2)
 }
 
-fn root(leaves: &[TreeHash]) -> TreeHash {
+pub fn root(leaves: &[TreeHash]) -> TreeHash {
     match leaves {
         [] => TreeHash::of_nothing(),
         [leaf] => *leaf,
@@ -432,6 +435,7 @@ impl BundleParts {
             line
         }));
         values.push(place(&self.last));
+        values.extend(self.notes.clone());
         self.close(values.iter().map(|value| format!("{value}\n")).collect())
     }
 
