@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,9 @@ enum Target {
 
 /// Runs the command.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
+    if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
+        return Err(Failure::input(anyhow!("--from is a later event than --to")));
+    }
     let [from, to] = [args.from, args.to].map(|id| id.map(|id| id.to_string()));
     let path = format!("/subscriptions/{}/evidence", args.subscription.segment());
     let client = context.client()?;

@@ -330,6 +330,7 @@ fn pull_service(
     Arc::new(PullService::new(PullServiceParts {
         subscription_service: Arc::clone(&out.subscription_service),
         sealer: Arc::clone(&out.sealer),
+        receipts: out.attempter.receipts.clone(),
         ledger: Arc::clone(ledger),
         store: store.clone(),
         clock: Arc::clone(&machine.clock),

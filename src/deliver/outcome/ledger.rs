@@ -11,8 +11,8 @@ use crate::deliver::outcome::pending_changes::PendingChanges;
 use crate::deliver::outcome::{AttemptOutcome, Delivery, Ownership, Verdict};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, LogError, Retry,
-    SequenceCheckpoint,
+    CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, KeptReceipt,
+    LogError, Retry, SequenceCheckpoint,
 };
 use crate::telemetry::{Histogram, Metric, Metrics};
 
@@ -138,6 +138,12 @@ impl Ledger {
         self.change(subscription, |pending| {
             pending.sequence_checkpoints.push((subscription.clone(), place));
         });
+    }
+
+    /// Notes a receipt that came with an acknowledgement, before the cursor that passes its event.
+    pub fn receipt(&self, receipt: KeptReceipt) {
+        let of = receipt.key.subscription.clone();
+        self.change(&of, |pending| pending.receipts.push(receipt));
     }
 
     /// Notes an attempt and what follows from it.
