@@ -34,8 +34,12 @@ mod event_body;
 mod event_choice;
 mod events;
 mod evidence;
+mod evidence_bounds;
 mod evidence_contract;
 mod evidence_notes;
+mod evidence_receipt_keys;
+mod evidence_series;
+mod exports;
 mod explain;
 mod external_ids;
 mod problem_pages;
@@ -44,6 +48,7 @@ mod find_subscription;
 mod found;
 mod grants;
 mod health;
+mod historical_keys;
 mod jobs;
 mod json_object;
 mod kept_answers;
@@ -104,6 +109,7 @@ pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;
 pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
+pub use evidence_series::{SeriesOutcome, SeriesStep, next_bundle};
 pub use limits::serve;
 pub use lists::{
     AccessRequestListQuery, ActionListQuery, AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery,

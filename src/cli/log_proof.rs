@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::cli::proof_answer::{hashes, malformed, tree};
 use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
+use crate::eventlog::StoredLog;
 use crate::gateway::read_keys;
+use crate::keys::LogIssuer;
 use crate::transparency::{
     LeafData, LogNote, NoteKey, ProofError, SignedNote, TreeHash, TreeRoot, verify_consistency,
     verify_inclusion,
@@ -101,7 +103,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
 }
 
 /// Prints the verifier key of the log, of the settings and the key directory.
-pub(super) fn key(context: &Context) -> CommandResult {
+pub(super) async fn key(context: &Context) -> CommandResult {
     let config = context.config()?;
     let ring = read_keys(&config, &crate::ambient::SystemEntropy).map_err(Failure::blame)?;
     let found = ring.present_note_key().map_err(Failure::blame)?;
@@ -111,7 +113,13 @@ pub(super) fn key(context: &Context) -> CommandResult {
             "{place} is not there; the first start of the gateway makes it, or `sealway keys generate`"
         )));
     };
-    let key = NoteKey::new(&LogNote::origin_of_issuer(config.issuer.as_str()), found.public());
+    // A log keeps the name that it began under.
+    let names = match StoredLog::open(&config.data_dir) {
+        Ok(log) => LogIssuer::read(&log).await.map_err(Failure::blame)?,
+        Err(_) => None,
+    };
+    let began = names.map_or_else(|| config.issuer_text().to_owned(), |names| names.began);
+    let key = NoteKey::new(&LogNote::origin_of_issuer(&began), found.public());
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)

@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::ambient::Clock;
 use crate::deliver::outcome::Delivery;
 use crate::event::{ChainValue, EventId, SubscriptionId, TokenDigest};
-use crate::keys::{RemoteKeys, VerifyingKeys};
-use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader};
+use crate::eventlog::ReceiptKey;
+use crate::keys::{RemoteKeys, VerifyingKey, VerifyingKeys};
+use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader, signer_of};
 use crate::subscriptions::{ReceiptTerms, Subscription};
 
 /// How far the clocks of a consumer may run ahead.
@@ -22,6 +23,8 @@ pub struct SignedReceipt {
     pub token: TokenDigest,
     /// The receipt, a compact JWS.
     pub jws: Arc<str>,
+    /// The key under which it was checked.
+    pub signer: ReceiptKey,
 }
 
 /// Shows the token's digest only, because a consumer may have put anything into what it signs.
@@ -44,6 +47,7 @@ pub fn word_of(checked: &Result<SignedReceipt, ReceiptFault>) -> &'static str {
 pub struct ReadReceipt {
     receipt: Receipt,
     jws: Arc<str>,
+    signer: ReceiptKey,
 }
 
 impl ReadReceipt {
@@ -63,14 +67,27 @@ impl ReadReceipt {
         if self.receipt.chain.is_none() {
             return Err(ReceiptFault::Invalid);
         }
-        Ok(SignedReceipt { token: self.receipt.token, jws: self.jws })
+        Ok(SignedReceipt { token: self.receipt.token, jws: self.jws, signer: self.signer })
+    }
+}
+
+/// The key of a receipt as it is kept with it.
+fn kept_key(subscription: &SubscriptionId, key: &VerifyingKey) -> ReceiptKey {
+    ReceiptKey {
+        subscription: subscription.clone(),
+        kid: key.kid().into(),
+        thumbprint: key.thumbprint().into(),
+        jwk: key.to_jwk().to_string().into(),
     }
 }
 
 /// Checks receipts.
+#[derive(Clone)]
 pub struct ReceiptChecker {
     /// The `aud` of every receipt: the gateway.
     pub issuer: String,
+    /// What the gateway was called before.
+    pub aliases: Vec<String>,
     /// Fetches consumers' keys for receipts.
     pub remote: Arc<RemoteKeys<VerifyingKeys>>,
     /// The time.
@@ -114,7 +131,8 @@ impl ReceiptChecker {
             place: delivery.link.map(after),
             token,
         })?;
-        Ok(SignedReceipt { token, jws: text_of(body) })
+        let signer = signer(&keys, of, body).ok_or(ReceiptFault::Invalid)?;
+        Ok(SignedReceipt { token, jws: text_of(body), signer })
     }
 
     /// Reads receipts that a consumer gives for events that it has fetched. Keys behind an address are fetched at
@@ -143,8 +161,12 @@ impl ReceiptChecker {
                 keys = renewed;
                 read = self.read(&keys, subscription, text.as_bytes());
             }
-            let jws = text_of(text.as_bytes());
-            all.insert(event, read.map(|receipt| ReadReceipt { receipt, jws }));
+            let read = read.and_then(|receipt| {
+                let signer = signer(&keys, subscription, text.as_bytes());
+                let signer = signer.ok_or(ReceiptFault::Invalid)?;
+                Ok(ReadReceipt { receipt, jws: text_of(text.as_bytes()), signer })
+            });
+            all.insert(event, read);
             // A thousand signatures are work for milliseconds, and others need their turn.
             tokio::task::yield_now().await;
         }
@@ -157,18 +179,31 @@ impl ReceiptChecker {
         subscription: &Subscription,
         body: &[u8],
     ) -> Result<Receipt, ReceiptFault> {
-        let reader = ReceiptReader {
-            keys,
-            issuer: &subscription.audience,
-            audience: &self.issuer,
-            now: self.clock.now(),
-            leeway: LEEWAY,
+        let read = |audience| {
+            let reader = ReceiptReader {
+                keys,
+                issuer: &subscription.audience,
+                audience,
+                now: self.clock.now(),
+                leeway: LEEWAY,
+            };
+            reader.read(body)
         };
-        reader.read(body)
+        let own = read(&*self.issuer);
+        // The sink may have had the token of before, or call the gateway as it always did.
+        self.aliases
+            .iter()
+            .fold(own, |read_as, alias| read_as.or_else(|error| read(alias).map_err(|_| error)))
     }
 }
 
 /// The text of a receipt that was read; it is ASCII.
 fn text_of(body: &[u8]) -> Arc<str> {
     Arc::from(String::from_utf8_lossy(body.trim_ascii()))
+}
+
+/// The key of a set that a receipt names, as it is kept with it.
+fn signer(keys: &VerifyingKeys, subscription: &Subscription, body: &[u8]) -> Option<ReceiptKey> {
+    let key = keys.get(&signer_of(&text_of(body))?)?;
+    Some(kept_key(&subscription.id, key))
 }

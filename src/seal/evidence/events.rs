@@ -8,10 +8,10 @@ use crate::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest, jso
 use crate::keys::{VerifyingKey, VerifyingKeys};
 use crate::seal::evidence::dates::{too_early, too_late};
 use crate::seal::evidence::examiner::{Checked, parsed, text_of, wrong};
-use crate::seal::evidence::{BundleTrust, Examiner, MOST_RECEIPTS, OpenedEvent};
+use crate::seal::evidence::{BundleTrust, Examiner, Header, MOST_RECEIPTS, OpenedEvent};
 use crate::seal::{
-    ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, ReceiptFault, ReceiptReader, open,
-    text,
+    ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, Receipt, ReceiptFault,
+    ReceiptReader, open, text,
 };
 
 impl Examiner<'_> {
@@ -70,10 +70,10 @@ impl Examiner<'_> {
             return wrong("the event in the token is not the one that the chain covers");
         }
         self.opened += 1;
-        if let Some(claims) = opened.claims().as_object() {
-            if let Some(issued) = self.issued("the token", claims) {
-                self.hold_date("the token", issued, Some(id));
-            }
+        if let Some(claims) = opened.claims().as_object()
+            && let Some(issued) = self.issued("the token", claims)
+        {
+            self.hold_date("the token", issued, Some(id));
         }
         let is_in_tree = members.contains_key("inclusion");
         Ok(Some(OpenedEvent { opened, is_in_tree, digest, event: (sequence, id) }))
@@ -161,30 +161,39 @@ impl Examiner<'_> {
         self.events_without_receipt += u64::from(self.receipts == before);
     }
 
+    /// Reads a receipt under each set of keys, and to each name of the gateway; of what is wrong, that it
+    /// does not fit a key of its name says most.
+    fn read_receipt(&self, receipt: &str, header: &Header) -> Result<Receipt, ReceiptFault> {
+        let mut said = Err(ReceiptFault::UnknownKey);
+        for keys in self.receipt_keys.iter().chain(&self.kept_receipt_keys) {
+            for audience in self.trust.addressees(&header.issuer, &header.aliases) {
+                let reader = ReceiptReader {
+                    keys,
+                    issuer: &header.audience,
+                    audience,
+                    // Its date is judged elsewhere, so that a false one is called so.
+                    now: Timestamp::MAX,
+                    leeway: BundleTrust::LEEWAY,
+                };
+                let read = reader.read(receipt.as_bytes());
+                if read.is_ok() {
+                    return read;
+                }
+                if said == Err(ReceiptFault::UnknownKey) {
+                    said = read;
+                }
+            }
+        }
+        said
+    }
+
     fn judge(
         &self,
         receipt: &str,
         (id, place, after): (EventId, PlaceClaims, ChainValue),
     ) -> Checked<Word> {
-        let (Some(keys), Some(header)) = (&self.receipt_keys, &self.header) else {
-            return Ok(Word::Unknown);
-        };
-        let reader = |audience| ReceiptReader {
-            keys,
-            issuer: &header.audience,
-            audience,
-            // Its date is judged below, so that a false one is called so.
-            now: Timestamp::MAX,
-            leeway: BundleTrust::LEEWAY,
-        };
-        let mut said = Err(ReceiptFault::Invalid);
-        for audience in self.trust.addressees(&header.issuer) {
-            said = reader(audience).read(receipt.as_bytes());
-            if said.is_ok() {
-                break;
-            }
-        }
-        let receipt = match said {
+        let Some(header) = &self.header else { return Ok(Word::Unknown) };
+        let receipt = match self.read_receipt(receipt, header) {
             Ok(receipt) => receipt,
             Err(ReceiptFault::UnknownKey) if self.trust.receipt_keys.is_none() => {
                 return Ok(Word::Unknown);

@@ -6,8 +6,9 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{EventDigest, EventId, Timestamp, TokenDigest, json};
+use crate::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::VerifyingKeys;
+use crate::seal::evidence::series;
 use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
@@ -92,7 +93,11 @@ pub struct Examiner<'a> {
     /// The keys that the bundle brings.
     pub(super) bundled: VerifyingKeys,
     pub(super) receipt_keys: Option<VerifyingKeys>,
+    /// The bundle's own sets of keys of before.
+    pub(super) kept_receipt_keys: Vec<VerifyingKeys>,
     pub(super) next: Option<PlaceClaims>,
+    /// The place before the first event: its sequence number and the chain there.
+    pub first_place: Option<(u64, ChainValue)>,
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
@@ -162,7 +167,9 @@ impl<'a> Examiner<'a> {
             keys: trust.issuer_keys.cloned().unwrap_or_default(),
             bundled: VerifyingKeys::default(),
             receipt_keys: trust.receipt_keys.cloned(),
+            kept_receipt_keys: Vec::new(),
             next: None,
+            first_place: None,
             newest: None,
             tree: ToldTree::default(),
             notes: ToldNotes::default(),
@@ -210,6 +217,11 @@ impl<'a> Examiner<'a> {
     /// from before its first leaf.
     pub const fn unproved(&self) -> u64 {
         self.tree.unproved
+    }
+
+    /// The place behind the last event: its sequence number and the chain there.
+    pub fn last_place(&self) -> Option<(u64, ChainValue)> {
+        self.next.map(|next| (next.sequence.saturating_sub(1), next.previous))
     }
 
     /// The sequence number of the last event that was read.
@@ -343,6 +355,8 @@ impl<'a> Examiner<'a> {
             to: bound("to")?,
             at: parsed(members, "at")?,
             tree: self.tree.begin(members.get("tree"))?,
+            series: series::read(members.get("previous"))?,
+            aliases: series::aliases(members.get("aliases"))?,
         };
         self.hold_order("the bundle", header.at, None);
         if header.from.zip(header.to).is_some_and(|(from, to)| from > to) {

@@ -18,6 +18,8 @@ fn header() -> Header {
         to: Some(EventId::MAX),
         at: NOW,
         tree: None,
+        series: None,
+        aliases: Vec::new(),
     }
 }
 
@@ -61,6 +63,7 @@ fn written(
     let checkpoint = |sequence: u64, chain: ChainValue, tree: Option<TreeHead>| {
         let checkpoint = Checkpoint {
             issuer: ISSUER.to_owned(),
+            issuer_next: None,
             audience: AUDIENCE.to_owned(),
             issued_at: NOW,
             chain,
