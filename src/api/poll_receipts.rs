@@ -53,7 +53,7 @@ pub(super) fn judged(heard: HeardReceipts) -> Result<BTreeMap<String, &'static s
 fn violation(unsigned: &UnsignedEvent) -> Violation {
     let UnsignedEvent { event, fault } = unsigned;
     Violation {
-        pointer: format!("/receipts/{event}").into(),
+        pointer: format!("/receipts/{event}"),
         code: fault.word().into(),
         message: words(*fault).into(),
     }

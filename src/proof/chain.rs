@@ -86,7 +86,9 @@ pub fn verify_chain(
     check.findings.extend(contradicting);
     let count = good.len();
     let newest = good.iter().max_by_key(|one| (one.sequence, one.issued_at)).cloned();
-    good.iter().for_each(|checkpoint| check.hold_value(checkpoint));
+    for checkpoint in &good {
+        check.hold_value(checkpoint);
+    }
     let newest = newest.map(|checkpoint| (check.compare(&checkpoint), checkpoint));
     ChainReport { stored, check, newest, checkpoints: count, bad_checkpoints, conflicts }
 }

@@ -176,9 +176,9 @@ mod tests {
         EventId::first_of(u64::try_from(moment(hours).unix_ms()).unwrap())
     }
 
-    fn tree(size: u64, root: u8) -> Option<TreeHead> {
+    fn tree(size: u64, root: u8) -> TreeHead {
         let root = TreeHash::from_bytes([root; 32]);
-        Some(TreeHead { first: 7, tree: TreeRoot { size, root } })
+        TreeHead { first: 7, tree: TreeRoot { size, root } }
     }
 
     /// At this number, so many hours later, over so many leaves.
@@ -194,8 +194,8 @@ mod tests {
             ended: Vec::new(),
             ending: Vec::new(),
             closing: false,
-            tree: tree(sequence * 10, 1),
             issuer_next: None,
+            tree: Some(tree(sequence * 10, 1)),
         }
     }
 
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn true_checkpoints_agree_in_any_order_and_with_those_of_before_the_tree() {
         let old = Checkpoint { tree: None, ..checkpoint(1, 0) };
-        let again = Checkpoint { tree: tree(25, 1), ..checkpoint(2, 2) };
+        let again = Checkpoint { tree: Some(tree(25, 1)), ..checkpoint(2, 2) };
         let checkpoints = [checkpoint(3, 3), old, again, checkpoint(2, 1), checkpoint(3, 3)];
 
         assert_eq!(says(&checkpoints, &[link(1, 0), link(2, 1), link(3, 3), link(4, 9)]), []);
@@ -223,10 +223,13 @@ mod tests {
         let (one, two) = (checkpoint(2, 2), checkpoint(3, 3));
         let cases = [
             (
-                Checkpoint { tree: tree(20, 2), ..two.clone() },
+                Checkpoint { tree: Some(tree(20, 2)), ..two.clone() },
                 CheckpointConflict::TwoRoots { sequences: [2, 3], size: 20 },
             ),
-            (Checkpoint { tree: tree(19, 1), ..two.clone() }, CheckpointConflict::Shrunk([2, 3])),
+            (
+                Checkpoint { tree: Some(tree(19, 1)), ..two.clone() },
+                CheckpointConflict::Shrunk([2, 3]),
+            ),
             (
                 Checkpoint { head: Some(id(1)), ..two.clone() },
                 CheckpointConflict::OlderHead([2, 3]),

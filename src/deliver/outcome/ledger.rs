@@ -12,7 +12,7 @@ use crate::deliver::outcome::{AttemptOutcome, Delivery, Ownership, Verdict};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
     CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, KeptReceipt,
-    LogError, Retry, SequenceCheckpoint,
+    LogError, ReceiptKey, Retry, SequenceCheckpoint,
 };
 use crate::telemetry::{Histogram, Metric, Metrics};
 
@@ -140,10 +140,14 @@ impl Ledger {
         });
     }
 
-    /// Notes a receipt that came with an acknowledgement, before the cursor that passes its event.
-    pub fn receipt(&self, receipt: KeptReceipt) {
+    /// Notes a receipt that came with an acknowledgement, and the key that has signed it, before the cursor that
+    /// passes its event.
+    pub fn receipt(&self, receipt: KeptReceipt, signer: ReceiptKey) {
         let of = receipt.key.subscription.clone();
-        self.change(&of, |pending| pending.receipts.push(receipt));
+        self.change(&of, |pending| {
+            pending.receipts.push(receipt);
+            pending.receipt_keys.insert(signer);
+        });
     }
 
     /// Notes an attempt and what follows from it.

@@ -72,18 +72,20 @@ impl PollReceipts {
         parts.metrics.counter(Metric::Receipts, &labels).increment();
         match checked {
             Ok(signed) => {
-                parts.ledger.receipt(KeptReceipt {
+                let key = DeliveryKey {
+                    subscription: subscription.id.clone(),
+                    replay: None,
+                    event: event.id,
+                };
+                let receipt = KeptReceipt {
                     id: ReceiptId(0),
-                    key: DeliveryKey {
-                        subscription: subscription.id.clone(),
-                        replay: None,
-                        event: event.id,
-                    },
+                    key,
                     sequence: Some(one.sequence),
                     at: parts.clock.now(),
                     token: signed.token,
                     jws: signed.jws,
-                });
+                };
+                parts.ledger.receipt(receipt, signed.signer);
                 true
             }
             Err(fault) => {

@@ -70,10 +70,10 @@ impl Examiner<'_> {
             return wrong("the event in the token is not the one that the chain covers");
         }
         self.opened += 1;
-        if let Some(claims) = opened.claims().as_object() {
-            if let Some(issued) = self.issued("the token", claims) {
-                self.hold_date("the token", issued, Some(id));
-            }
+        if let Some(claims) = opened.claims().as_object()
+            && let Some(issued) = self.issued("the token", claims)
+        {
+            self.hold_date("the token", issued, Some(id));
         }
         let is_in_tree = members.contains_key("inclusion");
         Ok(Some(OpenedEvent { opened, is_in_tree, digest, event: (sequence, id) }))
@@ -171,7 +171,7 @@ impl Examiner<'_> {
                     keys,
                     issuer: &header.audience,
                     audience,
-                    // Its date is judged behind, so that a false one is called so.
+                    // Its date is judged elsewhere, so that a false one is called so.
                     now: Timestamp::MAX,
                     leeway: BundleTrust::LEEWAY,
                 };

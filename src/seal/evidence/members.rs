@@ -12,11 +12,20 @@ const LONGEST_NAME: usize = 64;
 /// What a line of a kind has; nothing for a kind that is none, or has one form alone.
 const fn of_kind(kind: &str) -> &'static [&'static str] {
     match kind.as_bytes() {
-        b"evidence" => {
-            &["version", "issuer", "audience", "subscription", "from", "to", "at", "tree"]
-        }
+        b"evidence" => &[
+            "version",
+            "issuer",
+            "audience",
+            "subscription",
+            "from",
+            "to",
+            "at",
+            "tree",
+            "previous",
+            "aliases",
+        ],
         b"keys" => &["jwks"],
-        b"receipt-keys" => &["jwks", "fetched", "problem"],
+        b"receipt-keys" => &["jwks", "fetched", "problem", "kept"],
         b"checkpoint" | b"closing" => &["token"],
         b"contract" => &["dataschema", "schema", "document", "sha256"],
         b"event" => {
