@@ -1,4 +1,4 @@
-//! Evidence bundles: what a subscription was sent in a range, streamed as a file that stands alone.
+//! Evidence bundles: what a subscription was offered in a range, streamed as a file that stands alone.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,14 +12,14 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::evidence_contract;
-use crate::api::find_subscription::problem;
+use crate::api::evidence_ask::AskedEpochs;
+use crate::api::find_subscription::unread;
 use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
-use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
+use crate::api::{Caller, Code, Problem, Services, evidence_contract, evidence_tree};
+use crate::deliver::{Delivery, EventStates, NumberedEntry, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
 use crate::eventlog::{Entry, Page, Position, ReceiptId, SequenceCheckpoint};
 use crate::keys::ConsumerKeys;
@@ -27,7 +27,7 @@ use crate::seal::PlaceClaims;
 use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
 use crate::subscriptions::{RecipientKeys, Subscription};
 use crate::telemetry::error_chain;
-use crate::transparency::{LeafProof, ProofPlan, TreeHead};
+use crate::transparency::TreeHead;
 
 /// Events that are sealed before the next are read.
 const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
@@ -91,7 +91,11 @@ pub async fn export(
         to,
         at: services.clock.now(),
         tree: Some(services.store.tree.tree_head().await?),
+        // Told by where it begins.
+        asked: None,
     };
+    let service = &services.subscription_service;
+    let states = service.event_states((&subscription.id, &line)).await;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
@@ -102,6 +106,8 @@ pub async fn export(
         services: Arc::clone(&services),
         caller,
         line,
+        epochs: AskedEpochs::behind(&subscription, start.position),
+        states,
         subscription,
         view,
         header,
@@ -123,23 +129,13 @@ pub async fn export(
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
 
-fn unread(error: SequenceReadError) -> Problem {
-    match error {
-        SequenceReadError::Log(error) => problem(error.into()),
-        SequenceReadError::Gone { after, .. } => {
-            let detail =
-                format!("events after this place are not kept any more; read on after {after}");
-            Problem::new(Code::Gone, detail)
-        }
-        stops @ SequenceReadError::NotDecided(_) => Problem::new(Code::NotReady, stops.to_string()),
-    }
-}
-
 /// A bundle on its way to whoever asked.
 struct Export {
     services: Arc<Services>,
     caller: Caller,
     line: WorkerHandle,
+    epochs: AskedEpochs,
+    states: EventStates,
     subscription: Arc<Subscription>,
     view: SubscriptionView,
     header: Header,
@@ -229,11 +225,13 @@ impl Export {
     }
 
     async fn write(&mut self, start: SequenceCheckpoint) -> Result<(), Broken> {
+        let start = self.first_heard(start).await?;
+        self.epochs = AskedEpochs::behind(&self.subscription, start.position);
+        self.header.asked = self.epochs.now();
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
         self.keys().await?;
         self.receipt_keys().await?;
-        let start = self.first_heard(start).await?;
         let before = Position(start.position.0.saturating_sub(1));
         let head = self.services.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
         let service = &self.services.subscription_service;
@@ -244,7 +242,7 @@ impl Export {
         let asked = self.header.from.and_then(EventId::predecessor);
         let mut head = head.map(|entry| entry.event.id).or(asked);
         let mut place = start;
-        self.checkpoint(place, head, self.header.tree).await?;
+        self.checkpoint(place, (head, self.header.tree)).await?;
         'pages: while place.position < self.view.standing.scanned {
             self.must_be_wanted().await?;
             let reader = self.services.subscription_service.reader();
@@ -256,15 +254,18 @@ impl Export {
                 if is_beyond || !self.may_hear(&found.entry) {
                     break 'pages;
                 }
+                self.asked_up_to(found.entry.position, (place, head)).await?;
                 self.event(found).await?;
+                place.position = found.entry.position;
                 head = Some(event.id);
                 place.sequence = found.sequence;
                 place.chain = found.previous.next(event.id, event.digest);
             }
             place.position = part.reached.position;
         }
+        self.asked_up_to(place.position, (place, head)).await?;
         let tree = self.grown_tree().await?;
-        self.checkpoint(place, head, tree).await?;
+        self.checkpoint(place, (head, tree)).await?;
         let key = self.services.subscription_service.sealer().signing_key(&self.subscription)?;
         self.keys().await?;
         let bundle = std::mem::take(&mut self.bundle);
@@ -302,36 +303,38 @@ impl Export {
     async fn checkpoint(
         &mut self,
         place: SequenceCheckpoint,
-        head: Option<EventId>,
-        tree: Option<TreeHead>,
+        at: (Option<EventId>, Option<TreeHead>),
     ) -> Result<(), Broken> {
         let sealer = self.services.subscription_service.sealer();
-        let token = sealer.sign_place(&self.subscription, place, head, tree)?;
+        let token = self.epochs.sign(sealer, place, at)?;
         self.keys().await?;
         let line = self.bundle.checkpoint(&token);
         self.say(line).await
     }
 
+    /// Says what the subscription asked for else, as far as that began up to a position.
+    async fn asked_up_to(
+        &mut self,
+        position: Position,
+        (place, head): (SequenceCheckpoint, Option<EventId>),
+    ) -> Result<(), Broken> {
+        while let Some(asked) = self.epochs.next_up_to(position) {
+            let sealer = self.services.subscription_service.sealer();
+            let token = self.epochs.sign(sealer, place, (head, self.header.tree))?;
+            self.keys().await?;
+            let line = self.bundle.change(&asked, &token);
+            self.say(line).await?;
+        }
+        Ok(())
+    }
+
     /// Says that the tree of now begins with that of the header, and gives it.
     async fn grown_tree(&mut self) -> Result<Option<TreeHead>, Broken> {
         let Some(before) = self.header.tree else { return Ok(None) };
-        let tree = &self.services.store.tree;
-        let now = tree.tree_head().await?;
-        let plan =
-            ProofPlan::consistency(before.tree.size, now.tree.size).ok_or("the tree shrank")?;
-        let proof = tree.make_proof(&plan).await?;
+        let (now, proof) = evidence_tree::growth(&self.services.store, before).await?;
         let line = self.bundle.consistency(&proof);
         self.say(line).await?;
         Ok(Some(now))
-    }
-
-    /// The proof that an event is in the tree of the header; nothing if it is from before the tree.
-    async fn inclusion(&self, position: Position) -> Result<Option<LeafProof>, Broken> {
-        let Some(head) = self.header.tree else { return Ok(None) };
-        let Some(index) = position.0.checked_sub(head.first) else { return Ok(None) };
-        let plan = ProofPlan::inclusion(index, head.tree.size).ok_or("an event is in no tree")?;
-        let proof = self.services.store.tree.make_proof(&plan).await?;
-        Ok(Some(LeafProof { index, proof }))
     }
 
     async fn event(&mut self, found: &NumberedEntry) -> Result<(), Broken> {
@@ -360,7 +363,9 @@ impl Export {
         let (of, kept) = (&self.subscription.id, &self.services.store.receipts);
         let receipts = kept.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
         let receipts: Vec<&str> = receipts.iter().map(|receipt| &*receipt.jws).collect();
-        let inclusion = self.inclusion(found.entry.position).await?;
+        let (store, position) = (&self.services.store, found.entry.position);
+        let inclusion = evidence_tree::inclusion(store, self.header.tree, position).await?;
+        let state = self.states.of(found, !receipts.is_empty()).await?;
         let line = self.bundle.event(&EventLine {
             id: event.id,
             place: PlaceClaims { sequence: found.sequence, previous: found.previous },
@@ -368,6 +373,7 @@ impl Export {
             token: sealed.token(),
             receipts: &receipts,
             inclusion: inclusion.as_ref(),
+            state: Some(&state),
         });
         self.say(line).await
     }

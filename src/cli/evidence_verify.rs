@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::harmless::harmless_line;
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, Exit, Failure, asked};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::proof::{BundleReport, BundleVerdict, NoBundle, verify_bundle};
-use crate::seal::evidence::{BundleTrust, Examiner, Flaw};
+use crate::seal::evidence::{BundleTrust, Examiner, Flaw, ToldStates};
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,10 @@ pub struct Args {
     /// key is wrong. The bundle's own, if not given
     #[arg(long, value_name = "FILE")]
     receipt_keys: Option<PathBuf>,
+    /// The consumer's own subscription document, in YAML or JSON: a bundle of a subscription that asks for
+    /// anything else is wrong. Again for each that it had
+    #[arg(long, value_name = "FILE", visible_alias = "subscription-document")]
+    subscription: Vec<PathBuf>,
 }
 
 /// Runs the command.
@@ -55,11 +59,13 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         })?),
         None => None,
     };
+    let documents = asked::of_documents(&args.subscription)?;
     let trust = BundleTrust {
         issuer_keys: trusted.as_ref(),
         opening_keys: own.as_ref(),
         receipt_keys: receipt_keys.as_ref(),
         issuers: &args.issuer,
+        documents: &documents,
         now: SystemClock.now(),
     };
     let found = verify_bundle(&mut *bundle(&args.file)?, trust).map_err(|error| match error {
@@ -91,7 +97,7 @@ fn report(found: &BundleReport<'_>) -> Value {
             "problem": flaw.problem,
         })
     });
-    let header = examiner.header();
+    let (header, states) = (examiner.header(), examiner.states);
     json!({
         "verdict": found.verdict().word(),
         "valid": found.verdict() == BundleVerdict::Valid,
@@ -99,7 +105,10 @@ fn report(found: &BundleReport<'_>) -> Value {
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
         "tree": examiner.tree(), "unproved": examiner.unproved(),
-        "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
+        "asked": asked::report(examiner), "asked-count": examiner.asked.count,
+        "offered": states.offered, "taken": states.taken, "given-up": states.given_up,
+        "taken-by-receipt": states.taken_by_receipt, "untold": states.untold,
+        "unjudged": found.unjudged(), "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
         "unchecked-receipts": examiner.unchecked_receipts,
         "doubtful-receipts": examiner.doubtful_receipts,
         "receipts-without-chain": examiner.receipts_without_chain,
@@ -126,7 +135,7 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
     if let (0, Some(header)) = (examiner.flaw_count, examiner.header()) {
         let verdict = found.verdict().word();
         lines.push(format!(
-            "{verdict}: what {} has sent to {} for the subscription {}",
+            "{verdict}: what {} has offered to {} for the subscription {}",
             header.issuer, header.audience, header.subscription
         ));
     }
@@ -138,6 +147,14 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         examiner.receipts,
         examiner.unchecked_receipts,
     ));
+    lines.extend(states(examiner));
+    lines.extend(asked::lines(examiner));
+    if found.unjudged() > 0 {
+        let unjudged = found.unjudged();
+        lines.push(format!(
+            "it was too much work to tell of {unjudged} events whether they were asked for"
+        ));
+    }
     if examiner.unproved() > 0 {
         lines.push(format!("{} events are from before the tree over the log", examiner.unproved()));
     }
@@ -161,6 +178,18 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
     lines.extend(on_receipts(examiner, args));
     let lines: Vec<String> = lines.iter().map(|line| harmless_line(line).into_owned()).collect();
     lines.join("\n")
+}
+
+/// What became of the events, and whose word that is.
+fn states(examiner: &Examiner<'_>) -> Option<String> {
+    let ToldStates { offered, taken, taken_by_receipt, given_up, untold } = examiner.states;
+    (offered + taken + given_up > 0).then(|| {
+        let told = format!(
+            "{taken} taken, {taken_by_receipt} of them by receipt and the others by the word of the gateway; \
+             {given_up} given up; {offered} offered, with no end on record"
+        );
+        if untold == 0 { told } else { format!("{told}; of {untold} nothing is said") }
+    })
 }
 
 /// What there is to say of the keys for receipts.

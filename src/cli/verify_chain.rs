@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::harmless::{harmless, harmless_line};
 use crate::cli::token_keys::Parties;
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, Exit, Failure, asked};
 use crate::event::{ChainValue, SubscriptionId, Timestamp};
 use crate::proof::{ChainReport, ChainTrust, StoredTokens, verify_chain};
 use crate::seal::{
@@ -37,6 +37,10 @@ pub struct Args {
     /// A signed checkpoint, which tells whether the last event held is the newest
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// The consumer's own subscription document, in YAML or JSON: a checkpoint of a subscription that asks
+    /// for anything else is wrong. Again for each that it had
+    #[arg(long, value_name = "FILE", requires = "checkpoint")]
+    subscription_document: Vec<PathBuf>,
     /// The first sequence number to check; 1, if not given
     #[arg(long, value_name = "SEQ", requires = "chain",
         value_parser = clap::value_parser!(u64).range(1..))]
@@ -70,7 +74,8 @@ struct Report {
 /// has a signature that cannot be believed.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let keys = args.parties.keys().await?;
-    let trust = args.parties.trust(&keys, SystemClock.now());
+    let documents = asked::of_documents(&args.subscription_document)?;
+    let trust = args.parties.trust(&keys, &documents, SystemClock.now());
     let of = (&args.subscription, &trust);
     let mut stored = StoredTokens::default();
     for file in &args.files {
@@ -139,13 +144,18 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
             "issued-at": checkpoint.issued_at,
             "head": checkpoint.head.map(|head| head.to_string()),
             "tree": checkpoint.tree,
+            "sub-digest": checkpoint.sub_digest,
+            "asked": checkpoint.asked,
             "held": word(*standing),
             "ended": checkpoint.ended.iter().map(ended).collect::<Vec<_>>(),
             "ending": checkpoint.ending.iter().map(ending).collect::<Vec<_>>(),
             "closing": checkpoint.closing,
         })
     });
-    let findings = unusable.chain(doubt).chain(check.findings.iter().map(finding)).collect();
+    let other_ask = found.other_ask.iter();
+    let other_ask = other_ask.map(|problem| json!({"kind": "other-ask", "problem": problem}));
+    let findings =
+        unusable.chain(doubt).chain(other_ask).chain(check.findings.iter().map(finding)).collect();
     Report {
         subscription,
         whole: found.is_whole(),
@@ -226,6 +236,9 @@ fn text(found: &ChainReport) -> String {
     }
     if let Some(Err(problem)) = &found.checkpoint {
         let _ = writeln!(text, "bad-checkpoint: {problem}");
+    }
+    if let Some(problem) = &found.other_ask {
+        let _ = writeln!(text, "other-ask: {problem}");
     }
     for finding in &check.findings {
         let _ = writeln!(text, "{finding}");

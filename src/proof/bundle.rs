@@ -6,6 +6,7 @@ use std::io::{self, BufRead, Read as _};
 use jsonschema::Validator;
 use serde_json::Value;
 
+use crate::proof::asked::AskedFilter;
 use crate::proof::contract_line;
 use crate::seal::evidence::{BundleLine, BundleTrust, Examiner, LONGEST_LINE, OpenedEvent};
 
@@ -51,9 +52,15 @@ pub struct BundleReport<'a> {
     pub unvalidated: u64,
     /// Whether an event with a salted digest was opened.
     is_salted: bool,
+    asked: AskedFilter,
 }
 
 impl BundleReport<'_> {
+    /// Opened events of which it was too much work to tell whether the subscription asks for them.
+    pub const fn unjudged(&self) -> u64 {
+        self.asked.unjudged
+    }
+
     /// What the bundle is: without keys from elsewhere, whoever made it may be anyone.
     pub const fn verdict(&self) -> BundleVerdict {
         match (self.examined.flaw_count, self.examined.trusts_keys()) {
@@ -74,8 +81,12 @@ pub fn verify_bundle<'a>(
     bundle: &mut (impl BufRead + ?Sized),
     trust: BundleTrust<'a>,
 ) -> Result<BundleReport<'a>, NoBundle> {
-    let mut report =
-        BundleReport { examined: Examiner::new(trust), unvalidated: 0, is_salted: false };
+    let mut report = BundleReport {
+        examined: Examiner::new(trust),
+        unvalidated: 0,
+        is_salted: false,
+        asked: AskedFilter::default(),
+    };
     let mut validators = HashMap::new();
     let mut line = Vec::new();
     loop {
@@ -134,6 +145,7 @@ impl BundleReport<'_> {
             self.examined.find("the event in the token has another id than the token".to_owned());
         }
         self.compare_form(told);
+        self.asked.judge(&mut self.examined, told);
         let Some(dataschema) = event.get("dataschema").and_then(Value::as_str) else {
             self.unvalidated += 1;
             return;

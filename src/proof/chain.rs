@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::event::{EventDigest, EventId, SubscriptionId};
+use crate::event::{DocumentAsk, EventDigest, EventId, SubscriptionId};
 use crate::proof::{ChainTrust, StoredTokens};
+use crate::seal::evidence::unlike_documents;
 use crate::seal::{ChainCheck, ChainStanding, Checkpoint, Finding, Link, PlaceClaims, signer_of};
 
 /// Why a checkpoint tells nothing.
@@ -28,6 +29,8 @@ pub struct ChainReport {
     pub check: ChainCheck,
     /// The checkpoint, and how far what is held reaches next to it; or why it tells nothing.
     pub checkpoint: Option<Result<(ChainStanding, Checkpoint), CheckpointProblem>>,
+    /// Why the checkpoint is not for what the consumer's own documents ask for.
+    pub other_ask: Option<String>,
 }
 
 impl ChainReport {
@@ -36,6 +39,7 @@ impl ChainReport {
         self.stored.unusable.is_empty()
             && self.check.findings.is_empty()
             && !matches!(self.checkpoint, Some(Err(_)))
+            && self.other_ask.is_none()
     }
 
     /// Whether there was nothing to judge: no event at or after the start, and no word on it.
@@ -57,6 +61,17 @@ fn contradicting(links: &[Link], replayed: &[(EventId, EventDigest)]) -> Vec<Fin
         Some(Finding::Conflict { sequence: link.place.sequence, ids: vec![*id, *id] })
     };
     replayed.iter().filter_map(other).collect()
+}
+
+/// What is wrong with what a checkpoint says that the subscription asks for, next to the consumer's documents.
+fn other_ask(checkpoint: &Checkpoint, documents: &[DocumentAsk]) -> Option<String> {
+    if documents.is_empty() {
+        return None;
+    }
+    match (checkpoint.sub_digest, &checkpoint.asked) {
+        (Some(digest), Some(known)) => unlike_documents(digest, (known, None), documents),
+        _ => Some("the checkpoint does not say what the subscription asks for".to_owned()),
+    }
 }
 
 /// Follows the chain through the tokens that were kept, from a number and the chain value before it on, and
@@ -84,5 +99,9 @@ pub fn verify_chain(
             None => CheckpointProblem::Invalid,
         }),
     });
-    ChainReport { stored, check, checkpoint }
+    let other_ask = match &checkpoint {
+        Some(Ok((_, checkpoint))) => other_ask(checkpoint, trust.documents),
+        _ => None,
+    };
+    ChainReport { stored, check, checkpoint, other_ask }
 }

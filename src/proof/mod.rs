@@ -4,6 +4,7 @@
 //! checkpoint or without. The command line, the tests and consumers that build on this crate call the same two
 //! functions. Nothing is fetched or written here.
 
+mod asked;
 mod bundle;
 mod chain;
 mod contract_line;

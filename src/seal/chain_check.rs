@@ -331,6 +331,8 @@ mod tests {
             ending: Vec::new(),
             closing: false,
             tree: None,
+            sub_digest: None,
+            asked: None,
         }
     }
 

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{EventDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
+use crate::event::{Asked, EventDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
 use crate::keys::{KeyFailure, SigningKey};
 use crate::seal::PlaceClaims;
-use crate::seal::evidence::BUNDLE_TYPE;
+use crate::seal::evidence::{BUNDLE_TYPE, EventState};
 use crate::transparency::{LeafProof, TreeHash, TreeHead};
 
 /// What a bundle is about.
@@ -26,6 +26,8 @@ pub struct Header {
     pub at: Timestamp,
     /// The tree over the log then; nothing in a bundle of before there was one.
     pub tree: Option<TreeHead>,
+    /// What the subscription asked for at the first place; nothing in a bundle of before that was said.
+    pub asked: Option<Asked>,
 }
 
 /// An event of a bundle.
@@ -43,6 +45,8 @@ pub struct EventLine<'a> {
     pub receipts: &'a [&'a str],
     /// That it is in the tree of the header; nothing for an event from before there was one.
     pub inclusion: Option<&'a LeafProof>,
+    /// What became of it; nothing in a bundle of before that was said.
+    pub state: Option<&'a EventState>,
 }
 
 /// A bundle that is being written; each function gives a line with its end.
@@ -71,6 +75,10 @@ impl EvidenceBundle {
         if let (Some(tree), Some(members)) = (header.tree, line.as_object_mut()) {
             members.insert("tree".to_owned(), json!(tree));
         }
+        if let (Some(asked), Some(members)) = (&header.asked, line.as_object_mut()) {
+            members.insert("asked".to_owned(), json!(asked));
+            members.insert("sub_digest".to_owned(), json!(asked.digest()));
+        }
         self.line(&line)
     }
 
@@ -94,6 +102,12 @@ impl EvidenceBundle {
         self.line(&json!({"kind": "checkpoint", "token": token}))
     }
 
+    /// What the subscription asks for from here on, with this place signed; before the events that it is
+    /// for.
+    pub fn change(&mut self, asked: &Asked, token: &str) -> String {
+        self.line(&json!({"kind": "subscription", "asked": asked, "token": token}))
+    }
+
     /// The contract of a `dataschema`, before its first event; nothing if it is not kept any more.
     pub fn contract(&mut self, dataschema: &str, contract: Option<(&str, &Value)>) -> String {
         let (document, schema) = contract.unzip();
@@ -114,6 +128,9 @@ impl EvidenceBundle {
         });
         if let (Some(proof), Some(members)) = (event.inclusion, line.as_object_mut()) {
             members.insert("inclusion".to_owned(), json!(proof));
+        }
+        if let (Some(state), Some(members)) = (event.state, line.as_object_mut()) {
+            state.write(members);
         }
         self.line(&line)
     }

@@ -37,6 +37,8 @@ impl Examiner<'_> {
         }
         if let Err(problem) = self.tree.find(members, (id, digest)) {
             self.find(problem);
+        } else if members.contains_key("inclusion") {
+            self.hold_against_epoch();
         }
         let token = text_of(members, "token")?;
         if parsed::<TokenDigest>(members, "token_sha256")? != TokenDigest::of(token) {
@@ -47,7 +49,13 @@ impl Examiner<'_> {
         if outer.is_none_or(|header| header.get("cty") != Some(&json!("JWT"))) {
             return wrong("the token does not have the form of a nested JWT");
         }
+        let before = self.receipts;
         self.take_receipts(members, (id, place, check.next.previous));
+        let state = self.take_state(members, (id, self.receipts - before));
+        let state = state.unwrap_or_else(|problem| {
+            self.find(problem);
+            None
+        });
         let opened = match self.open(token, &self.keys) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(None),
@@ -67,7 +75,7 @@ impl Examiner<'_> {
             self.issued_not_before("the token", claims, Some(id));
         }
         let is_in_tree = members.contains_key("inclusion");
-        Ok(Some(OpenedEvent { opened, is_in_tree, digest, event: (sequence, id) }))
+        Ok(Some(OpenedEvent { opened, is_in_tree, digest, event: (sequence, id), state }))
     }
 
     /// The key of the bundle that has signed what is in a token, if it is not believed.

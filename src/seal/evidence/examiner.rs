@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::event::{EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
 use crate::seal::evidence::trees::ToldTree;
-use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
+use crate::seal::evidence::{BundleTrust, EventState, Header, LONGEST_LINE, ToldAsks, ToldStates};
 use crate::seal::{Opened, PlaceClaims};
 use crate::transparency::TreeHead;
 
@@ -50,6 +50,8 @@ pub struct OpenedEvent {
     pub digest: EventDigest,
     /// Its number and id.
     pub event: (u64, EventId),
+    /// What became of it, as the line says.
+    pub state: Option<EventState>,
 }
 
 /// What a line gives to whoever holds it against more than the bundle itself.
@@ -95,6 +97,10 @@ pub struct Examiner<'a> {
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
+    /// What the subscription asks for.
+    pub asked: ToldAsks,
+    /// What became of the events.
+    pub states: ToldStates,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -157,6 +163,8 @@ impl<'a> Examiner<'a> {
             next: None,
             newest: None,
             tree: ToldTree::default(),
+            asked: ToldAsks::default(),
+            states: ToldStates::default(),
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
@@ -270,6 +278,7 @@ impl<'a> Examiner<'a> {
             (Stage::Events, "event") => {
                 return Ok(self.take_event(&members)?.map(BundleLine::Event));
             }
+            (Stage::Events, "subscription") => self.take_change(&members)?,
             (Stage::Events, "consistency") => self.tree.take_proof(&members)?,
             (Stage::Events, "checkpoint") => {
                 self.stage = Stage::Closing;
@@ -294,7 +303,9 @@ impl<'a> Examiner<'a> {
             self.find("the line with the gateway's keys is missing before this one".to_owned());
             self.stage = Stage::First;
         }
-        if self.stage == Stage::First && matches!(kind, "contract" | "event" | "closing") {
+        if self.stage == Stage::First
+            && matches!(kind, "contract" | "event" | "subscription" | "closing")
+        {
             self.find("the first checkpoint is missing before this line".to_owned());
             self.stage = Stage::Events;
         }
@@ -326,6 +337,7 @@ impl<'a> Examiner<'a> {
             to: bound("to")?,
             at: parsed(members, "at")?,
             tree: self.tree.begin(members.get("tree"))?,
+            asked: self.take_asked(members)?,
         };
         let issuer = header.issuer.clone();
         self.header = Some(header);

@@ -1,18 +1,22 @@
-//! Evidence bundles: what a subscription was sent in a range, in one file that stands alone.
+//! Evidence bundles: what a subscription was offered in a range, in one file that stands alone.
 //!
 //! [`EvidenceBundle`] writes the lines of such a file, and [`Examiner`] holds a file against itself, line by
 //! line, in memory that does not grow with it. The last line is signed over all lines before it.
 
+mod asked;
 mod bundle;
 mod events;
 mod examiner;
 mod dates;
 mod signatures;
+mod state;
 mod trees;
 mod trust;
 
+pub use asked::{AskedFrom, ToldAsks, unlike_documents};
 pub use bundle::{EventLine, EvidenceBundle, Header};
 pub use examiner::{BundleLine, Examiner, Flaw, OpenedEvent};
+pub use state::{EventState, ToldStates};
 pub use trust::BundleTrust;
 
 /// The longest line, in bytes: a contract with its schema fits.

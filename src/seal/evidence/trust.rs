@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::Timestamp;
+use crate::event::{DocumentAsk, Timestamp};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 
 /// What a bundle is judged with.
@@ -18,6 +18,8 @@ pub struct BundleTrust<'a> {
     /// Every issuer that is believed, those that the gateway had before included; none: the one that the bundle
     /// names.
     pub issuers: &'a [String],
+    /// What the subscription asks for by the consumer's own documents; with them, anything else is a flaw.
+    pub documents: &'a [DocumentAsk],
     /// The present moment.
     pub now: Timestamp,
 }
@@ -28,7 +30,14 @@ impl BundleTrust<'_> {
 
     /// Believes whatever keys the bundle brings.
     pub const fn none(now: Timestamp) -> Self {
-        Self { issuer_keys: None, opening_keys: None, receipt_keys: None, issuers: &[], now }
+        Self {
+            issuer_keys: None,
+            opening_keys: None,
+            receipt_keys: None,
+            issuers: &[],
+            documents: &[],
+            now,
+        }
     }
 
     /// Whether an issuer is one that is believed.

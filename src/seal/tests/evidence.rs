@@ -18,6 +18,7 @@ fn header() -> Header {
         to: Some(EventId::MAX),
         at: NOW,
         tree: None,
+        asked: None,
     }
 }
 
@@ -71,6 +72,8 @@ fn written(
             ending: Vec::new(),
             closing: false,
             tree,
+            sub_digest: None,
+            asked: None,
         };
         sign_place(&checkpoint, &parties.signing).unwrap()
     };
@@ -104,6 +107,7 @@ fn written(
             token: &token,
             receipts: &[],
             inclusion: usize::try_from(sequence - 1).ok().and_then(|at| inclusions.get(at)),
+            state: None,
         }));
         chain = chain.next(event_id, digest);
     }

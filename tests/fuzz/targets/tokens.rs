@@ -142,6 +142,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         to: Some(EventId::MAX),
         at: NOW,
         tree: None,
+        asked: None,
     };
     let place = |sequence: u64, chain: ChainValue| {
         let place = Checkpoint {
@@ -156,6 +157,8 @@ fn bundle(parties: &Parties) -> Vec<String> {
             ending: Vec::new(),
             closing: false,
             tree: None,
+            sub_digest: None,
+            asked: None,
         };
         sign_place(&place, &parties.signing).unwrap()
     };
@@ -170,6 +173,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         token: &token,
         receipts: &[],
         inclusion: None,
+        state: None,
     };
     let mut lines =
         vec![bundle.header(&header), bundle.keys(&jwks), bundle.checkpoint(&place(0, start))];

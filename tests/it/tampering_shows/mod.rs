@@ -3,11 +3,13 @@
 //! Each row is one tampering with the verdict that it must get: by an outsider, who holds the file; by the
 //! consumer, whose keys sign receipts; by the gateway's operator, who holds the signing key.
 
+mod asked;
 mod rows;
 mod scene;
 
 use std::fmt::Write as _;
 
+use sealway::event::DocumentAsk;
 use sealway::proof::verify_bundle;
 use sealway::seal::evidence::BundleTrust;
 
@@ -21,6 +23,8 @@ struct Row {
     lines: Vec<String>,
     /// What the verifier has from elsewhere.
     trusted: Trusted,
+    /// What the consumer's own documents ask for.
+    documents: Vec<DocumentAsk>,
     /// The verdict.
     verdict: &'static str,
     /// What one of its flaws says; nothing where there is none.
@@ -42,6 +46,7 @@ fn each_tampering_gets_its_verdict() {
             opening_keys: keys.opening.as_ref(),
             receipt_keys: keys.receipts.as_ref(),
             issuers: &keys.issuers,
+            documents: &row.documents,
             now: NOW,
         };
         let found = verify_bundle(&mut bundle.as_bytes(), trust).unwrap();

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use sealway::event::{ChainValue, EventDigest, TokenDigest};
 use sealway::seal::PlaceClaims;
 
-use crate::tampering_shows::Row;
 use crate::tampering_shows::scene::{
     BundleParts, CONTRACT, EventPart, LONG_AGO, NOW, Scene, Trusted, event, id, place,
 };
+use crate::tampering_shows::{Row, asked};
 
 /// Where the lines of a whole bundle stand.
 const HEADER: usize = 0;
@@ -19,17 +19,23 @@ const LAST: usize = 8;
 const CLOSING: usize = 9;
 
 pub fn all(scene: &Scene) -> Vec<Row> {
-    [untouched(scene), by_outsiders(scene), by_the_consumer(scene), by_the_operator(scene)]
+    let told = asked::all(scene);
+    [untouched(scene), by_outsiders(scene), by_the_consumer(scene), by_the_operator(scene), told]
         .into_iter()
         .flatten()
         .collect()
 }
 
-fn row(name: &'static str, lines: Vec<String>, verdict: &'static str, says: &'static str) -> Row {
-    Row { name, lines, trusted: Trusted::ALL, verdict, says }
+pub(super) fn row(
+    name: &'static str,
+    lines: Vec<String>,
+    verdict: &'static str,
+    says: &'static str,
+) -> Row {
+    Row { name, lines, trusted: Trusted::ALL, documents: Vec::new(), verdict, says }
 }
 
-fn wrong(name: &'static str, lines: Vec<String>, says: &'static str) -> Row {
+pub(super) fn wrong(name: &'static str, lines: Vec<String>, says: &'static str) -> Row {
     row(name, lines, "wrong", says)
 }
 
