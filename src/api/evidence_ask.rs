@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::deliver::{Sealer, SealerError};
-use crate::event::{Asked, EventId};
+use crate::event::{EventId, SubscriptionAsk};
 use crate::eventlog::{Position, SequenceCheckpoint};
 use crate::subscriptions::{Epoch, Subscription};
 use crate::transparency::TreeHead;
@@ -22,12 +22,12 @@ impl AskedEpochs {
     }
 
     /// What is asked for at the place that was come to.
-    pub(super) fn now(&self) -> Option<Asked> {
+    pub(super) fn now(&self) -> Option<SubscriptionAsk> {
         self.subscription.epochs.get(self.at).map(Epoch::asks_for)
     }
 
     /// Goes on by one epoch, if one begins up to a position.
-    pub(super) fn next_up_to(&mut self, position: Position) -> Option<Asked> {
+    pub(super) fn next_up_to(&mut self, position: Position) -> Option<SubscriptionAsk> {
         let next = self.subscription.epochs.get(self.at + 1);
         let next = next.filter(|next| next.from <= position).map(Epoch::asks_for);
         self.at += usize::from(next.is_some());
@@ -45,7 +45,7 @@ impl AskedEpochs {
         place: SequenceCheckpoint,
         at: (Option<EventId>, Option<TreeHead>),
     ) -> Result<String, SealerError> {
-        let asked = self.now().as_ref().map(Asked::digest);
+        let asked = self.now().as_ref().map(SubscriptionAsk::digest);
         sealer.sign_place(&self.subscription, place, at, asked)
     }
 }

@@ -12,7 +12,7 @@ use crate::event::canonical;
 /// What a subscription asks for, from a position of the log on.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Asked {
+pub struct SubscriptionAsk {
     /// The `aud` of its tokens.
     pub audience: String,
     /// The first position of the log that all this applies to; 0 from the start of the log.
@@ -48,14 +48,14 @@ pub struct GatewayAsk {
 
 impl DocumentAsk {
     /// What a subscription asks for whose document says this.
-    pub fn with(&self, known: &GatewayAsk) -> Asked {
+    pub fn with(&self, known: &GatewayAsk) -> SubscriptionAsk {
         let Self { audience, filters, types } = self.clone();
         let GatewayAsk { epoch, grants } = known.clone();
-        Asked { audience, epoch, filters, grants, types }
+        SubscriptionAsk { audience, epoch, filters, grants, types }
     }
 }
 
-impl Asked {
+impl SubscriptionAsk {
     /// The part of it that only the gateway knows.
     pub fn of_gateway(&self) -> GatewayAsk {
         GatewayAsk { epoch: self.epoch, grants: self.grants.clone() }
@@ -102,10 +102,10 @@ fn crossing(value: &Value) -> Value {
 }
 
 /// Shows sizes only: filters are the consumer's.
-impl fmt::Debug for Asked {
+impl fmt::Debug for SubscriptionAsk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (types, filters) = (self.types.len(), self.filters.len());
-        write!(f, "Asked(from {}, {types} types, {filters} filters)", self.epoch)
+        write!(f, "SubscriptionAsk(from {}, {types} types, {filters} filters)", self.epoch)
     }
 }
 
@@ -170,8 +170,8 @@ mod tests {
 
     use super::*;
 
-    fn asked() -> Asked {
-        Asked {
+    fn asked() -> SubscriptionAsk {
+        SubscriptionAsk {
             audience: "shop".to_owned(),
             epoch: 17,
             filters: vec![json!({"prefix": {"source": "/eu"}})],
@@ -190,8 +190,13 @@ mod tests {
         assert_eq!(asked().digest(), expected);
         assert_eq!(expected.to_string(), "fgOAo_3FWgM7zkNFtcBSCESr_zlSvbER8EBt6cICTCw");
 
-        let bare =
-            Asked { grants: None, filters: Vec::new(), types: Vec::new(), epoch: 0, ..asked() };
+        let bare = SubscriptionAsk {
+            grants: None,
+            filters: Vec::new(),
+            types: Vec::new(),
+            epoch: 0,
+            ..asked()
+        };
         let text = r#"{"audience":"shop","epoch":0,"filters":[],"grants":null,"types":[]}"#;
         assert_eq!(bare.digest(), AskedDigest::from_bytes(Sha256::digest(text).into()));
     }
@@ -199,11 +204,14 @@ mod tests {
     #[test]
     fn each_member_makes_another_digest() {
         let others = [
-            Asked { audience: "other".to_owned(), ..asked() },
-            Asked { epoch: 18, ..asked() },
-            Asked { filters: Vec::new(), ..asked() },
-            Asked { grants: None, ..asked() },
-            Asked { types: vec!["Order.*".to_owned(), "Payment.*".to_owned()], ..asked() },
+            SubscriptionAsk { audience: "other".to_owned(), ..asked() },
+            SubscriptionAsk { epoch: 18, ..asked() },
+            SubscriptionAsk { filters: Vec::new(), ..asked() },
+            SubscriptionAsk { grants: None, ..asked() },
+            SubscriptionAsk {
+                types: vec!["Order.*".to_owned(), "Payment.*".to_owned()],
+                ..asked()
+            },
         ];
         for other in others {
             assert_ne!(other.digest(), asked().digest(), "{other:?}");
@@ -212,8 +220,10 @@ mod tests {
 
     #[test]
     fn a_filter_written_otherwise_is_the_same_and_every_number_counts() {
-        let of =
-            |text: &str| Asked { filters: vec![serde_json::from_str(text).unwrap()], ..asked() };
+        let of = |text: &str| SubscriptionAsk {
+            filters: vec![serde_json::from_str(text).unwrap()],
+            ..asked()
+        };
         let (one, same) = (of(r#"{"a": 1.0, "b": [1e2]}"#), of(r#"{"b": [100], "a": 1}"#));
         assert_eq!(one.digest(), same.digest());
         assert_eq!(one.differences(&same), [] as [&str; 0]);
@@ -224,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_consumers_part_and_the_gateways_make_the_whole() {
-        let Asked { audience, filters, types, .. } = asked();
+        let SubscriptionAsk { audience, filters, types, .. } = asked();
         let document = DocumentAsk { audience, filters, types };
 
         assert_eq!(document.with(&asked().of_gateway()), asked());
@@ -234,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_is_shown_for_debugging_holds_no_filter() {
-        assert_eq!(format!("{:?}", asked()), "Asked(from 17, 1 types, 1 filters)");
+        assert_eq!(format!("{:?}", asked()), "SubscriptionAsk(from 17, 1 types, 1 filters)");
     }
 
     proptest! {

@@ -45,7 +45,7 @@ mod yaml_tree;
 mod yaml_words;
 
 pub use arn::{ArnError, EventBusArn, QueueArn, RoleArn};
-pub use asked::{Asked, AskedDigest, AskedDigestError, DocumentAsk, GatewayAsk};
+pub use asked::{AskedDigest, AskedDigestError, DocumentAsk, GatewayAsk, SubscriptionAsk};
 pub use attributes::{AttributeError, EventSource, EventType, OWN_SOURCE, Subject};
 pub use canonical::{CanonicalError, canonical};
 pub use chain::{ChainValue, ChainValueError};

@@ -7,7 +7,9 @@ use std::time::Duration;
 use url::Url;
 
 use crate::access::{ComingEnd, EndedAccess, Entitlement};
-use crate::event::{Asked, ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, Timestamp};
+use crate::event::{
+    ConsumerId, QualifiedName, SubscriptionAsk, SubscriptionId, SubscriptionName, Timestamp,
+};
 use crate::eventlog::{Entry, Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::{BoundedFilter, Budget, Filter};
@@ -203,10 +205,10 @@ impl Subscription {
 
 impl Epoch {
     /// What is asked for, as its digest covers it.
-    pub fn asks_for(&self) -> Asked {
+    pub fn asks_for(&self) -> SubscriptionAsk {
         let grants: Vec<String> =
             self.entitlement.grants().into_iter().map(ToString::to_string).collect();
-        Asked {
+        SubscriptionAsk {
             audience: self.audience.to_string(),
             epoch: self.from.0,
             filters: self.wish.text().read_filters(),

@@ -7,8 +7,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::event::{DocumentAsk, GatewayAsk};
+use sealway::keys::{OpeningKey, OpeningKeyKind};
 
-use crate::harness::{Process, Receiver, Reply, TestGateway, eventually, program};
+use crate::consumers_hear_what_they_are_granted::{closed, grant};
+use crate::harness::{
+    Process, Receiver, Reply, TestGateway, answer, eventually, order_created, program,
+};
 
 /// The lines of a bundle.
 async fn bundle(gateway: &TestGateway, of: &str) -> Vec<Value> {
@@ -85,7 +89,8 @@ async fn another_filter_that_stood_under_a_consumer_for_a_while_shows() {
     assert_eq!(lines[0]["asked"]["types"], json!(["Order.*"]));
     assert_eq!(lines[0]["sub_digest"], before[0]["sub_digest"], "the past stays what it was");
     let places = of_kind(&lines, "checkpoint");
-    let digests = places.iter().chain(&changes).map(|line| payload(&line["token"])["sub_digest"].clone());
+    let digests =
+        places.iter().chain(&changes).map(|line| payload(&line["token"])["sub_digest"].clone());
     let digests: Vec<Value> = digests.collect();
     assert_eq!((&digests[0], &digests[1]), (&lines[0]["sub_digest"], &digests[3]));
     assert!(digests[2] != digests[0] && digests[3] != digests[0], "{digests:?}");
@@ -93,18 +98,26 @@ async fn another_filter_that_stood_under_a_consumer_for_a_while_shows() {
     let file = gateway.path("bundle.ndjson");
     let text = gateway.call(Method::GET, "/subscriptions/shop/evidence", None).await.body;
     fs::write(&file, text.as_str().unwrap()).unwrap();
-    let (trusted, mine) = (keys(&gateway, &receiver).await, document(&gateway, &receiver, ("mine.json", own)));
+    let (trusted, mine) =
+        (keys(&gateway, &receiver).await, document(&gateway, &receiver, ("mine.json", own)));
     let others = json!({ "types": ["Payment.*"] });
     let theirs = document(&gateway, &receiver, ("theirs.json", others));
     let verify = |more: &[&str]| {
         let mut command = program();
-        command.args(["--output", "json", "evidence", "verify"]).arg(&file).args(&trusted).args(more);
+        command
+            .args(["--output", "json", "evidence", "verify"])
+            .arg(&file)
+            .args(&trusted)
+            .args(more);
         let ended = command.output().unwrap();
         (ended.status.code().unwrap(), said(&ended))
     };
     let (code, told) = verify(&[]);
     assert_eq!((code, &told["asked-count"]), (0, &json!(3)), "{told}");
-    assert_eq!((&told["taken"], &told["given-up"], &told["unjudged"]), (&json!(3), &json!(0), &json!(0)));
+    assert_eq!(
+        (&told["taken"], &told["given-up"], &told["unjudged"]),
+        (&json!(3), &json!(0), &json!(0))
+    );
     let (code, told) = verify(&["--subscription", &mine]);
     assert_eq!((code, told["flaw-count"].as_u64()), (1, Some(1)), "{told}");
     let problem = told["flaws"][0]["problem"].as_str().unwrap();
@@ -130,7 +143,7 @@ async fn another_filter_that_stood_under_a_consumer_for_a_while_shows() {
 async fn a_checkpoint_says_what_the_subscription_asks_for_now() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "shop").await;
-    let own = json!({ "types": ["Order.*"], "filters": [{ "prefix": { "source": "order" } }] });
+    let own = json!({ "types": ["Order.*"], "filters": [{ "prefix": { "type": "Order" } }] });
     gateway.subscribe(&receiver, own.clone()).await;
     gateway.order(1).await;
     let token = receiver.wait_for_delivered(1).await.remove(0).token;
@@ -138,7 +151,12 @@ async fn a_checkpoint_says_what_the_subscription_asks_for_now() {
     let (stored, checkpoint) = (gateway.path("token.jwt"), gateway.path("checkpoint.jwt"));
     fs::write(&stored, token).unwrap();
     let mine = document(&gateway, &receiver, ("mine.json", own));
-    trusted.extend(["--issuer".to_owned(), gateway.issuer(), "--audience".to_owned(), "shop".to_owned()]);
+    trusted.extend([
+        "--issuer".to_owned(),
+        gateway.issuer(),
+        "--audience".to_owned(),
+        "shop".to_owned(),
+    ]);
     let verify = async |more: &[&str]| {
         let signed = gateway.get("/subscriptions/shop/checkpoint").await;
         fs::write(&checkpoint, signed.as_str().unwrap()).unwrap();
@@ -153,9 +171,10 @@ async fn a_checkpoint_says_what_the_subscription_asks_for_now() {
     assert_eq!(code, 0, "{told}");
     let shown = gateway.get("/subscriptions/shop").await;
     assert_eq!(shown["subDigest"], told["checkpoint"]["sub-digest"]);
-    assert_eq!((&shown["asked"], &told["checkpoint"]["asked"]["epoch"]), (
-        &json!({ "epoch": 0, "grants": null }), &json!(0),
-    ));
+    assert_eq!(
+        (&shown["asked"], &told["checkpoint"]["asked"]["epoch"]),
+        (&json!({ "epoch": 0, "grants": null }), &json!(0),)
+    );
     let listed = gateway.get("/subscriptions").await;
     assert_eq!(listed["subscriptions"][0].get("subDigest"), None, "a list reads no filter");
 
@@ -187,30 +206,25 @@ async fn another_audience_is_another_ask() {
     let lines = bundle(&gateway, "shop").await;
     let changes = of_kind(&lines, "subscription");
     assert_eq!(lines[0]["asked"]["audience"], "shop");
-    assert_eq!((changes.len(), &changes[0]["asked"]["audience"]), (1, &json!("https://shop.example")));
+    assert_eq!(
+        (changes.len(), &changes[0]["asked"]["audience"]),
+        (1, &json!("https://shop.example"))
+    );
 }
 
 #[tokio::test]
 async fn the_grants_by_which_a_consumer_hears_stand_in_what_it_asks_for() {
-    let gateway = TestGateway::with(None, |config| {
-        for domain in &mut config.domains {
-            for publication in &mut domain.publishes {
-                publication.access = serde_json::from_value(json!("by-grant")).unwrap();
-            }
-        }
-    })
-    .await;
+    let gateway = closed().await;
     let receiver = Receiver::start(&gateway, "shop").await;
     gateway.subscribe(&receiver, json!({})).await;
     let before = gateway.get("/subscriptions/shop").await;
     assert_eq!(before["asked"]["grants"], Value::Null);
 
-    let grant = json!({ "id": "shop", "consumer": "shop", "publication": "orders/Order.Created" });
-    gateway.post("/grants", &grant).await;
+    grant(&gateway, "shop", json!({ "id": "yearly" })).await;
 
     let shown = eventually("the grant is recorded", async || {
         let shown = gateway.get("/subscriptions/shop").await;
-        (shown["asked"]["grants"] == json!(["orders/shop"])).then_some(shown)
+        (shown["asked"]["grants"] == json!(["payments/yearly"])).then_some(shown)
     })
     .await;
     assert_ne!(shown["subDigest"], before["subDigest"]);
@@ -284,4 +298,50 @@ async fn what_a_consumer_fetches_is_offered_until_it_says_so() {
     let dismissed = format!("/subscriptions/shop/dead-letters/{}", listed[0]["id"]);
     assert_eq!(gateway.call(Method::DELETE, &dismissed, None).await.status, 204);
     assert_eq!(states(&bundle(&gateway, "shop").await), expected(), "it was not taken");
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_kept_when_the_gateway_is_killed() {
+    let mut gateway = Process::prepare();
+    let admin = gateway.add_caller("admin", "admin");
+    gateway.serve().await;
+    let own = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
+    let document = |types: &str| {
+        json!({
+            "id": "shop", "consumer": "shop", "protocol": "PULL", "types": [types],
+            "config": { "keys": { "jwks": { "keys": [own.public_jwk().unwrap()] } } },
+        })
+    };
+    let call = async |gateway: &Process, method: Method, path: &str, body: &Value| {
+        let address = format!("{}{path}", gateway.issuer());
+        let request = reqwest::Client::new().request(method, address).bearer_auth(&admin);
+        let request = request.header("content-type", "application/cloudevents+json");
+        answer(request.header("if-match", "*").json(body)).await
+    };
+    let path = "/subscriptions/shop";
+    let created = call(&gateway, Method::POST, "/subscriptions", &document("Order.*")).await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    let event = order_created("order-1", 1);
+    assert_eq!(call(&gateway, Method::POST, "/events", &event).await.status, 202);
+    let changed = call(&gateway, Method::PUT, path, &document("Payment.*")).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    gateway.kill();
+
+    gateway.serve().await;
+
+    let shown = call(&gateway, Method::GET, path, &json!({})).await.body;
+    assert_eq!(shown["subDigest"], changed.body["subDigest"]);
+    let event = order_created("order-2", 2);
+    assert_eq!(call(&gateway, Method::POST, "/events", &event).await.status, 202);
+    eventually("the change is in the bundle", async || {
+        let path = format!("{path}/evidence");
+        let text = call(&gateway, Method::GET, &path, &json!({})).await.body;
+        let lines = text.as_str().unwrap().lines();
+        let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        let changes = of_kind(&lines, "subscription");
+        let said = changes.first().map(|change| payload(&change["token"])["sub_digest"].clone());
+        assert_eq!(lines[0]["asked"]["types"], json!(["Order.*"]));
+        (said == Some(shown["subDigest"].clone())).then_some(())
+    })
+    .await;
 }

@@ -10,8 +10,8 @@ use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::outcome::Delivery;
 use crate::event::{
-    Asked, AskedDigest, ChainValue, CloudEvent, EventId, EventTime, SubscriptionId, Timestamp,
-    TraceContext,
+    AskedDigest, ChainValue, CloudEvent, EventId, EventTime, SubscriptionAsk, SubscriptionId,
+    Timestamp, TraceContext,
 };
 use crate::eventlog::{DeliveryKey, Revision, SequenceCheckpoint};
 use crate::keys::{
@@ -311,8 +311,8 @@ impl Sealer {
             ended: ends(subscription),
             ending: ending.iter().map(coming).collect(),
             closing,
-            sub_digest: asked.as_ref().map(Asked::digest),
-            asked: asked.as_ref().map(Asked::of_gateway),
+            sub_digest: asked.as_ref().map(SubscriptionAsk::digest),
+            asked: asked.as_ref().map(SubscriptionAsk::of_gateway),
             ..self.checkpoint(subscription, newest, (head, Some(tree)))
         };
         let key = match &subscription.keys {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{Asked, EventDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
+use crate::event::{EventDigest, EventId, SubscriptionAsk, SubscriptionId, Timestamp, TokenDigest};
 use crate::keys::{KeyFailure, SigningKey};
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::{BUNDLE_TYPE, EventState};
@@ -27,7 +27,7 @@ pub struct Header {
     /// The tree over the log then; nothing in a bundle of before there was one.
     pub tree: Option<TreeHead>,
     /// What the subscription asked for at the first place; nothing in a bundle of before that was said.
-    pub asked: Option<Asked>,
+    pub asked: Option<SubscriptionAsk>,
 }
 
 /// An event of a bundle.
@@ -104,7 +104,7 @@ impl EvidenceBundle {
 
     /// What the subscription asks for from here on, with this place signed; before the events that it is
     /// for.
-    pub fn change(&mut self, asked: &Asked, token: &str) -> String {
+    pub fn change(&mut self, asked: &SubscriptionAsk, token: &str) -> String {
         self.line(&json!({"kind": "subscription", "asked": asked, "token": token}))
     }
 

@@ -10,6 +10,7 @@ mod examiner;
 mod dates;
 mod signatures;
 mod state;
+mod telling;
 mod trees;
 mod trust;
 

@@ -1,10 +1,9 @@
 //! What became of an event, by the word of whoever wrote the bundle, and whether its receipts agree.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::event::{EventId, Timestamp};
-use crate::seal::evidence::Examiner;
-use crate::seal::evidence::examiner::{Checked, parsed, text_of, wrong};
+use crate::event::Timestamp;
 
 /// The most characters of a reason.
 const LONGEST_REASON: usize = 64;
@@ -39,43 +38,48 @@ impl EventState {
     pub(super) fn write(&self, line: &mut Map<String, Value>) {
         line.insert("state".to_owned(), self.word().into());
         if let Self::GivenUp { reason, at } = self {
-            line.insert("dead_letter".to_owned(), json!({"reason": reason, "at": at}));
+            let letter = ToldDeadLetter { reason: reason.clone(), at: *at };
+            line.insert("dead_letter".to_owned(), json!(letter));
         }
     }
 
     /// Reads it from a line; nothing if the line says nothing of it.
-    fn read(line: &Map<String, Value>) -> Checked<Option<Self>> {
+    pub(super) fn read(line: &Map<String, Value>) -> Result<Option<Self>, &'static str> {
         let letter = line.get("dead_letter");
         let state = match line.get("state").map(Value::as_str) {
             None => None,
             Some(Some("offered")) => Some(Self::Offered),
             Some(Some("taken")) => Some(Self::Taken),
             Some(Some("given-up")) => {
-                let Some(Value::Object(letter)) = letter else {
-                    return wrong("it was given up, and `dead_letter` is missing or no object");
-                };
+                let letter = letter.ok_or("it was given up, and `dead_letter` is missing")?;
                 return Self::given_up(letter).map(Some);
             }
-            Some(_) => return wrong("`state` is none of offered, taken and given-up"),
+            Some(_) => return Err("`state` is none of offered, taken and given-up"),
         };
         if letter.is_some() {
-            return wrong("it has a dead letter, and was not given up");
+            return Err("it has a dead letter, and was not given up");
         }
         Ok(state)
     }
 
-    fn given_up(letter: &Map<String, Value>) -> Checked<Self> {
-        let reason = text_of(letter, "reason")?;
+    fn given_up(letter: &Value) -> Result<Self, &'static str> {
+        let Ok(ToldDeadLetter { reason, at }) = serde_json::from_value(letter.clone()) else {
+            return Err("`dead_letter` is malformed");
+        };
         let is_word = |c: char| c.is_ascii_lowercase() || c == '-';
         if reason.is_empty() || reason.len() > LONGEST_REASON || !reason.chars().all(is_word) {
-            return wrong("the reason of the dead letter is malformed");
+            return Err("the reason of the dead letter is malformed");
         }
-        let at = match letter.get("at") {
-            Some(Value::Null) => None,
-            _ => Some(parsed(letter, "at")?),
-        };
-        Ok(Self::GivenUp { reason: reason.to_owned(), at })
+        Ok(Self::GivenUp { reason, at })
     }
+}
+
+/// A dead letter as the line of its event tells it.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct ToldDeadLetter {
+    reason: String,
+    at: Option<Timestamp>,
 }
 
 /// How many events of a bundle have become what.
@@ -91,44 +95,4 @@ pub struct ToldStates {
     pub given_up: u64,
     /// Those of which nothing is said, in a bundle of before that was said.
     pub untold: u64,
-}
-
-impl Examiner<'_> {
-    /// Takes what became of an event, after its receipts; `receipts` says how many of them are good.
-    pub(super) fn take_state(
-        &mut self,
-        members: &Map<String, Value>,
-        (id, receipts): (EventId, u64),
-    ) -> Checked<Option<EventState>> {
-        let state = EventState::read(members)?;
-        let has_receipts =
-            members.get("receipts").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-        match &state {
-            None => {
-                self.states.untold += 1;
-                // Whoever says what was asked for says this, too.
-                if self.asked.now().is_some() {
-                    return wrong("`state` is missing");
-                }
-            }
-            Some(EventState::Taken) => {
-                self.states.taken += 1;
-                self.states.taken_by_receipt += u64::from(receipts > 0);
-            }
-            Some(EventState::Offered) => self.states.offered += 1,
-            Some(EventState::GivenUp { at, .. }) => {
-                self.states.given_up += 1;
-                if let Some(at) = at {
-                    self.not_before("the dead letter", *at, Some(id));
-                }
-            }
-        }
-        if let Some(other) = state.as_ref().filter(|state| **state != EventState::Taken)
-            && has_receipts
-        {
-            let word = other.word();
-            self.find(format!("it is said to be {word}, and there is a receipt for it"));
-        }
-        Ok(state)
-    }
 }

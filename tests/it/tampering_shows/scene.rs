@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use sealway::contract::Catalog;
 use sealway::event::{
-    Asked, ChainValue, DocumentAsk, EventDigest, EventId, GatewayAsk, Salt, SubscriptionId,
-    Timestamp, TokenDigest,
+    ChainValue, DocumentAsk, EventDigest, EventId, GatewayAsk, Salt, SubscriptionAsk,
+    SubscriptionId, Timestamp, TokenDigest,
 };
 use sealway::keys::{
     OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SigningAlgorithm, SigningKey,
@@ -116,16 +116,16 @@ pub struct BundleParts {
 #[derive(Clone)]
 pub struct ToldParts {
     /// What is asked for from the beginning on.
-    pub asked: Asked,
+    pub asked: SubscriptionAsk,
     /// What is asked for else, each before the event of an index.
-    pub changes: Vec<(usize, Asked)>,
+    pub changes: Vec<(usize, SubscriptionAsk)>,
     /// The members that say what became of each event.
     pub states: Vec<Value>,
 }
 
 impl ToldParts {
     /// What is asked for in front of an event.
-    fn before(&self, index: usize) -> &Asked {
+    fn before(&self, index: usize) -> &SubscriptionAsk {
         let begun = self.changes.iter().rev().find(|(before, _)| *before < index);
         begun.map_or(&self.asked, |(_, asked)| asked)
     }
@@ -146,7 +146,7 @@ pub fn id(index: u64) -> EventId {
 }
 
 /// What is asked for from a position on.
-pub fn asked(epoch: u64, wanted: &str) -> Asked {
+pub fn asked(epoch: u64, wanted: &str) -> SubscriptionAsk {
     document(wanted).with(&GatewayAsk { epoch, grants: None })
 }
 
@@ -423,7 +423,7 @@ impl BundleParts {
     /// Writes the bundle and signs it.
     pub fn lines(&self) -> Vec<String> {
         let head = self.tree.as_ref().map(LogTree::head);
-        let place = |claims: &Map<String, Value>, asked: Option<&Asked>| {
+        let place = |claims: &Map<String, Value>, asked: Option<&SubscriptionAsk>| {
             let mut claims = claims.clone();
             claims.extend(head.clone().map(|head| ("tree".to_owned(), head)));
             if let Some(asked) = asked {
