@@ -18,7 +18,9 @@ use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
-use crate::api::{Caller, Code, Problem, Services, evidence_contract, evidence_tree};
+use crate::api::{
+    Caller, Code, Problem, Services, evidence_contract, evidence_notes, evidence_tree,
+};
 use crate::deliver::{Delivery, EventStates, NumberedEntry, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
 use crate::eventlog::{Entry, Page, Position, ReceiptId, SequenceCheckpoint};
@@ -266,6 +268,10 @@ impl Export {
         self.asked_up_to(place.position, (place, head)).await?;
         let tree = self.grown_tree().await?;
         self.checkpoint(place, (head, tree)).await?;
+        for (note, proof) in evidence_notes::cosigned(&self.services, tree).await? {
+            let line = self.bundle.note(&note, &proof);
+            self.say(line).await?;
+        }
         let key = self.services.subscription_service.sealer().signing_key(&self.subscription)?;
         self.keys().await?;
         let bundle = std::mem::take(&mut self.bundle);

@@ -8,9 +8,7 @@ use url::Url;
 
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
-use crate::api::{
-    AccessTokens, BodyBudget, Callers, LogProofs, Rates, Readers, Readiness, Services,
-};
+use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
@@ -25,11 +23,13 @@ use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{check_log_is_there, guard};
-use crate::gateway::inward::{contracts, inward, warn_of};
+use crate::gateway::inward::{contracts, inward, warn_of_documents};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_keys::take_up_keys;
+use crate::gateway::signing_answers::AnswerSigner;
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unbound_callers::warn_of_unbound_callers;
+use crate::gateway::witnessing::log_proofs;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
@@ -46,8 +46,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let Machine { clock, entropy, disk, tasks } = machine.clone();
     let metrics = Arc::new(Metrics::new());
     let (catalog, publications, gate) = contracts(&config)?;
-    warn_of("Contract", gate.diagnostics());
-    warn_of("Publication", &catalog.analyse(&publications));
+    warn_of_documents(&gate, &catalog, &publications);
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
     let listener = listen(&config).await?;
@@ -57,7 +56,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let own = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
     let log_guard = guard(&config, (&store, &own.data_key), &entropy).await?;
     let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
-    let queues = aws.queues(&config, &machine, (&admit, &metrics));
+    let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
     let access = open_access((&config, &machine), &publications, &store).await?;
@@ -75,6 +74,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
     warn_of_unbound_callers(&callers).await;
     let services = Arc::new(Services {
+        queues: aws.queues(&config, &machine, (&admit, &metrics)),
+        log_proofs: log_proofs((&config, &clock), (&egress, &own), (&store, &metrics)).await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
@@ -93,11 +94,10 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         delivers: !config.no_delivery,
         tasks: tasks.clone(),
         admit,
-        bus: Arc::new(bus),
-        queues,
+        bus: Arc::new(bus.signing_answers(Arc::clone(&signer))),
+        signer,
         store,
         ring: Arc::clone(&own.ring),
-        log_proofs: LogProofs::new(own.note_key, config.log.proofs),
         receipt_keys: out.receipt_keys,
         catalog,
         publications,

@@ -35,10 +35,14 @@ impl Examiner<'_> {
         for finding in &check.findings {
             self.find(finding.to_string());
         }
-        if let Err(problem) = self.tree.find(members, (id, digest)) {
-            self.find(problem);
-        } else if members.contains_key("inclusion") {
-            self.hold_against_epoch();
+        let found = self.tree.find(members, (id, digest));
+        match (found, self.tree.index.filter(|_| members.contains_key("inclusion"))) {
+            (Err(problem), _) => self.find(problem),
+            (Ok(()), Some(index)) => {
+                self.hold_against_epoch();
+                self.date_leaf(index, id);
+            }
+            (Ok(()), None) => {}
         }
         let token = text_of(members, "token")?;
         if parsed::<TokenDigest>(members, "token_sha256")? != TokenDigest::of(token) {

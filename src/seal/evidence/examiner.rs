@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
+use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, EventState, Header, LONGEST_LINE, ToldAsks, ToldStates};
 use crate::seal::{Opened, PlaceClaims};
@@ -101,6 +102,7 @@ pub struct Examiner<'a> {
     pub asked: ToldAsks,
     /// What became of the events.
     pub states: ToldStates,
+    pub(super) notes: ToldNotes,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -165,6 +167,7 @@ impl<'a> Examiner<'a> {
             tree: ToldTree::default(),
             asked: ToldAsks::default(),
             states: ToldStates::default(),
+            notes: ToldNotes::default(),
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
@@ -284,6 +287,7 @@ impl<'a> Examiner<'a> {
                 self.stage = Stage::Closing;
                 self.take_last(text_of(&members, "token")?)?;
             }
+            (Stage::Closing, "note") => self.take_note(&members)?,
             (Stage::Closing, "closing") => {
                 let token = text_of(&members, "token")?;
                 if content != json!({"kind": "closing", "token": token}).to_string().as_bytes() {

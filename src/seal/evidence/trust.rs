@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::{DocumentAsk, Timestamp};
 use crate::keys::{OpeningKeys, VerifyingKeys};
+use crate::seal::evidence::WitnessTrust;
 
 /// What a bundle is judged with.
 #[derive(Clone, Copy)]
@@ -20,6 +21,8 @@ pub struct BundleTrust<'a> {
     pub issuers: &'a [String],
     /// What the subscription asks for by the consumer's own documents; with them, anything else is a flaw.
     pub documents: &'a [DocumentAsk],
+    /// The witnesses that must have cosigned the tree over the log; without them nobody need have.
+    pub witnesses: Option<&'a WitnessTrust>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -36,6 +39,7 @@ impl BundleTrust<'_> {
             receipt_keys: None,
             issuers: &[],
             documents: &[],
+            witnesses: None,
             now,
         }
     }

@@ -6,3 +6,4 @@ mod others;
 mod proving;
 mod tiles;
 mod vectors;
+mod witnesses;

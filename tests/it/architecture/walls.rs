@@ -21,10 +21,11 @@ const PLAN: &[(&str, &[&str])] = &[
     ("eventlog", &["event", "ambient", "telemetry", "transparency"]),
     ("identify", &["event", "source", "enrich", "contract", "eventlog"]),
     ("keys", &["event", "ambient", "telemetry", "transparency", "eventlog", "egress"]),
+    ("witness", &["event", "ambient", "telemetry", "transparency", "eventlog", "egress", "keys"]),
     ("access", &["event", "ambient", "telemetry", "eventlog"]),
     ("subscriptions", &["event", "ambient", "telemetry", "route", "eventlog", "keys", "access"]),
     ("seal", &["event", "ambient", "transparency", "keys"]),
-    ("proof", &["event", "route", "contract", "identify", "keys", "seal"]),
+    ("proof", &["event", "transparency", "route", "contract", "identify", "keys", "seal"]),
     (
         "deliver",
         &[
@@ -70,6 +71,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "egress",
             "aws",
             "keys",
+            "witness",
             "access",
             "subscriptions",
             "seal",

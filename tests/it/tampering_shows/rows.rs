@@ -32,7 +32,15 @@ pub(super) fn row(
     verdict: &'static str,
     says: &'static str,
 ) -> Row {
-    Row { name, lines, trusted: Trusted::ALL, documents: Vec::new(), verdict, says }
+    Row {
+        name,
+        lines,
+        trusted: Trusted::ALL,
+        documents: Vec::new(),
+        witnesses: None,
+        verdict,
+        says,
+    }
 }
 
 pub(super) fn wrong(name: &'static str, lines: Vec<String>, says: &'static str) -> Row {

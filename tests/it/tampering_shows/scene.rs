@@ -26,7 +26,7 @@ pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 /// A date that is no true one.
 pub const LONG_AGO: i64 = 1_577_836_800;
 /// Events were there before the tree.
-const FIRST_LEAF: u64 = 7;
+pub const FIRST_LEAF: u64 = 7;
 const SALT: Salt = Salt::from_bytes([5; 16]);
 pub const DATASCHEMA: &str = "https://events.example.com/schemas/shop/created/1.0.0";
 
@@ -108,6 +108,8 @@ pub struct BundleParts {
     pub tree: Option<LogTree>,
     /// What was asked for and what became of the events; nothing in a bundle of before that was said.
     pub told: Option<ToldParts>,
+    /// Lines between the last place and the closing line.
+    pub notes: Vec<Value>,
     /// Who signs checkpoints and the closing line.
     pub signing: SigningKey,
 }
@@ -340,6 +342,7 @@ impl Scene {
             closed: NOW.unix_seconds(),
             tree: Some(tree),
             told: None,
+            notes: Vec::new(),
             signing: self.signing.clone(),
         }
     }
@@ -381,7 +384,7 @@ pub struct LogTree {
 }
 
 impl LogTree {
-    fn head(&self) -> Value {
+    pub fn head(&self) -> Value {
         json!({ "first": self.first, "size": self.leaves.len(), "root": root(&self.leaves) })
     }
 
@@ -391,11 +394,11 @@ impl LogTree {
 }
 
 /// The larger half of a tree comes first and is full (RFC 6962, section 2.1).
-fn halves(leaves: &[TreeHash]) -> (&[TreeHash], &[TreeHash]) {
+pub fn halves(leaves: &[TreeHash]) -> (&[TreeHash], &[TreeHash]) {
     leaves.split_at(leaves.len().next_power_of_two() / 2)
 }
 
-fn root(leaves: &[TreeHash]) -> TreeHash {
+pub fn root(leaves: &[TreeHash]) -> TreeHash {
     match leaves {
         [] => TreeHash::of_nothing(),
         [leaf] => *leaf,
@@ -473,6 +476,7 @@ impl BundleParts {
             values.push(line);
         }
         values.push(checkpoint(&self.last, told.map(|told| told.before(usize::MAX))));
+        values.extend(self.notes.clone());
         self.close(values.iter().map(|value| format!("{value}\n")).collect())
     }
 
