@@ -1,14 +1,15 @@
 //! What a consumer may hear, as it stands with an epoch of a subscription.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::GrantId;
 use crate::event::Timestamp;
 use crate::eventlog::{Entry, Position};
 
 /// A stretch of a publication that a consumer may hear.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeardStretch {
     /// The first position.
@@ -16,6 +17,9 @@ pub struct HeardStretch {
     /// Not from this moment on; nothing: without an end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+    /// The grant that lets it; missing in what was kept before that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
 }
 
 impl HeardStretch {
@@ -66,6 +70,11 @@ impl Entitlement {
         self.0.keys().map(String::as_str)
     }
 
+    /// The grants by which anything may be heard, sorted.
+    pub fn grants(&self) -> BTreeSet<&GrantId> {
+        self.0.values().flatten().filter_map(|stretch| stretch.grant.as_ref()).collect()
+    }
+
     /// Whether every publication is public.
     pub fn is_everything(&self) -> bool {
         self.0.is_empty()
@@ -85,8 +94,8 @@ mod tests {
         let mut entitlement = Entitlement::default();
         assert!(entitlement.is_everything());
         let stretches = vec![
-            HeardStretch { from: 20, until: None },
-            HeardStretch { from: 5, until: Some(at(100)) },
+            HeardStretch { from: 20, until: None, grant: None },
+            HeardStretch { from: 5, until: Some(at(100)), grant: None },
         ];
         entitlement.restrict("a/B", stretches);
         entitlement.restrict("a/C", Vec::new());
@@ -104,10 +113,16 @@ mod tests {
     #[test]
     fn an_entitlement_reads_what_it_writes() {
         let mut entitlement = Entitlement::default();
-        entitlement.restrict("a/B", vec![HeardStretch { from: 7, until: Some(at(9)) }]);
+        let grant: GrantId = "a/shop".parse().unwrap();
+        let until = Some(at(9));
+        let stretch = |from, grant| HeardStretch { from, until, grant };
+        entitlement.restrict("a/B", vec![stretch(7, None), stretch(8, Some(grant.clone()))]);
         entitlement.restrict("a/C", Vec::new());
+        entitlement.restrict("a/D", vec![stretch(8, Some(grant.clone()))]);
 
         let text = serde_json::to_string(&entitlement).unwrap();
-        assert_eq!(serde_json::from_str::<Entitlement>(&text).unwrap(), entitlement);
+        let read: Entitlement = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, entitlement);
+        assert_eq!(read.grants().into_iter().collect::<Vec<_>>(), [&grant], "each is named once");
     }
 }

@@ -189,7 +189,7 @@ impl Grant {
     /// What it lets its consumer hear, if it has begun and was not ended.
     pub(super) fn stretch(&self) -> Option<HeardStretch> {
         let from = self.heard_from.filter(|_| self.ended.is_none())?;
-        Some(HeardStretch { from, until: self.until })
+        Some(HeardStretch { from, until: self.until, grant: None })
     }
 
     /// Whether its end is near enough to be told.

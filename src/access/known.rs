@@ -87,14 +87,26 @@ impl Known {
 
     /// The stretches of a publication that is not public.
     fn stretches(&self, consumer: &ConsumerId, publication: &str) -> Vec<HeardStretch> {
+        self.stretches_by(consumer, publication).map(|(_, stretch)| stretch).collect()
+    }
+
+    /// The same, with the grants that they are by.
+    fn stretches_by(
+        &self,
+        consumer: &ConsumerId,
+        publication: &str,
+    ) -> impl Iterator<Item = (&Arc<Grant>, HeardStretch)> {
         let held = self.of(consumer).filter(|grant| grant.publication.covers(publication));
-        held.filter_map(|grant| grant.stretch()).collect()
+        held.filter_map(|grant| Some((grant, grant.stretch()?)))
     }
 
     pub(super) fn entitlement(&self, consumer: &ConsumerId) -> Entitlement {
         let mut entitlement = Entitlement::default();
         for publication in self.closed.keys() {
-            entitlement.restrict(publication, self.stretches(consumer, publication));
+            let named = self
+                .stretches_by(consumer, publication)
+                .map(|(grant, stretch)| HeardStretch { grant: Some(grant.id()), ..stretch });
+            entitlement.restrict(publication, named.collect());
         }
         entitlement
     }

@@ -1,4 +1,4 @@
-//! Evidence bundles: what a subscription was sent in a range, streamed as a file that stands alone.
+//! Evidence bundles: what a subscription was offered in a range, streamed as a file that stands alone.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,15 +12,18 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::api::evidence_ask::AskedEpochs;
 use crate::api::evidence_bounds::{BundleEnd, ExportBounds};
-use crate::api::find_subscription::problem;
+use crate::api::find_subscription::unread;
 use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
-use crate::api::{Caller, Code, Problem, Services};
-use crate::api::{evidence_contract, evidence_notes};
-use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
+use crate::api::{
+    Caller, Code, Problem, Services, evidence_contract, evidence_notes, evidence_receipt_keys,
+    evidence_tree,
+};
+use crate::deliver::{Delivery, EventStates, NumberedEntry, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
 use crate::eventlog::{Entry, LogError, Page, Position, ReceiptId, SequenceCheckpoint};
 use crate::keys::VerifyingKeys;
@@ -28,7 +31,7 @@ use crate::seal::PlaceClaims;
 use crate::seal::evidence::{EventLine, EvidenceBundle, Header, MOST_RECEIPTS};
 use crate::subscriptions::{RecipientKeys, Subscription};
 use crate::telemetry::error_chain;
-use crate::transparency::{LeafProof, ProofPlan, TreeHead};
+use crate::transparency::TreeHead;
 
 /// Events that are sealed before the next are read.
 pub(super) const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
@@ -96,7 +99,7 @@ pub async fn export(
     let (lines, read) = mpsc::channel(WAITING);
     let reading = Some((caller, Arc::clone(&place)));
     let bounds = ExportBounds { through: view.standing.scanned, bytes: u64::MAX };
-    let export = Export::new(&services, (line, view), (header, bounds), (reading, lines));
+    let export = Export::new(&services, (line, view), (header, bounds), (reading, lines)).await;
     services.tasks.spawn(export.run(start));
     let lines = stream::unfold((Some(read), place), async |(read, place)| {
         let mut read: mpsc::Receiver<Option<Bytes>> = read?;
@@ -125,29 +128,13 @@ pub(super) async fn header_of(
         tree: Some(services.store.tree.tree_head().await?),
         series: None,
         aliases: services.issuer_aliases.clone(),
+        // Told by where it begins.
+        asked: None,
     })
-}
-
-fn unread(error: SequenceReadError) -> Problem {
-    match error {
-        SequenceReadError::Log(error) => problem(error.into()),
-        SequenceReadError::Gone { after, .. } => {
-            let detail =
-                format!("events after this place are not kept any more; read on after {after}");
-            Problem::new(Code::Gone, detail)
-        }
-        stops @ SequenceReadError::NotDecided(_) => Problem::new(Code::NotReady, stops.to_string()),
-    }
 }
 
 /// Who asked for a bundle, and its place among those who read.
 type BundleReading = (Caller, Arc<readers::ReaderPlace>);
-
-/// Receipts without those that say again, under another signature, what one before them says.
-fn each_once<'a>(receipts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut said = BTreeSet::new();
-    receipts.filter(|jws| said.insert(jws.rsplit_once('.').map(|(signed, _)| signed))).collect()
-}
 
 /// A bundle on its way to whoever asked.
 pub(super) struct Export {
@@ -155,6 +142,8 @@ pub(super) struct Export {
     /// Who asked, and its place among those who read; nobody, where the schedule did.
     reading: Option<BundleReading>,
     line: WorkerHandle,
+    epochs: AskedEpochs,
+    states: EventStates,
     pub(super) subscription: Arc<Subscription>,
     pub(super) view: SubscriptionView,
     pub(super) header: Header,
@@ -174,15 +163,18 @@ pub(super) struct Export {
 
 impl Export {
     /// Has said nothing yet.
-    pub(super) fn new(
+    pub(super) async fn new(
         services: &Arc<Services>,
         (line, view): (WorkerHandle, SubscriptionView),
         (header, bounds): (Header, ExportBounds),
         (reading, lines): (Option<BundleReading>, mpsc::Sender<Option<Bytes>>),
     ) -> Self {
+        let service = &services.subscription_service;
         Self {
             services: Arc::clone(services),
             reading,
+            epochs: AskedEpochs::behind(&view.subscription, Position::START),
+            states: service.event_states((&view.subscription.id, &line)).await,
             line,
             subscription: Arc::clone(&view.subscription),
             view,
@@ -255,13 +247,15 @@ impl Export {
 
     /// Writes the bundle from a place on.
     pub(super) async fn write(&mut self, start: SequenceCheckpoint) -> Result<BundleEnd, Broken> {
+        self.epochs = AskedEpochs::behind(&self.subscription, start.position);
+        self.header.asked = self.epochs.now();
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
         self.keys().await?;
         self.receipt_keys().await?;
         let mut head = self.head_at(start).await?;
         let mut place = start;
-        self.checkpoint(place, head, self.header.tree).await?;
+        self.checkpoint(place, (head, self.header.tree)).await?;
         'pages: while place.position < self.bounds.through {
             self.must_be_wanted().await?;
             let reader = self.services.subscription_service.reader();
@@ -275,14 +269,16 @@ impl Export {
                 if is_beyond || !self.may_hear(&found.entry) {
                     break 'pages;
                 }
+                self.asked_up_to(found.entry.position, (place, head)).await?;
                 self.event(found).await?;
                 head = Some(event.id);
                 place = behind(found);
             }
             place.position = part.reached.position.min(self.bounds.through);
         }
+        self.asked_up_to(place.position, (place, head)).await?;
         let tree = self.grown_tree().await?;
-        self.checkpoint(place, head, tree).await?;
+        self.checkpoint(place, (head, tree)).await?;
         for (note, proof) in evidence_notes::cosigned(&self.services, tree).await? {
             let line = self.bundle.note(&note, &proof);
             self.say(line).await?;
@@ -313,36 +309,38 @@ impl Export {
     async fn checkpoint(
         &mut self,
         place: SequenceCheckpoint,
-        head: Option<EventId>,
-        tree: Option<TreeHead>,
+        at: (Option<EventId>, Option<TreeHead>),
     ) -> Result<(), Broken> {
         let sealer = self.services.subscription_service.sealer();
-        let token = sealer.sign_place(&self.subscription, place, head, tree)?;
+        let token = self.epochs.sign(sealer, place, at)?;
         self.keys().await?;
         let line = self.bundle.checkpoint(&token);
         self.say(line).await
     }
 
+    /// Says what the subscription asked for else, as far as that began up to a position.
+    async fn asked_up_to(
+        &mut self,
+        position: Position,
+        (place, head): (SequenceCheckpoint, Option<EventId>),
+    ) -> Result<(), Broken> {
+        while let Some(asked) = self.epochs.next_up_to(position) {
+            let sealer = self.services.subscription_service.sealer();
+            let token = self.epochs.sign(sealer, place, (head, self.header.tree))?;
+            self.keys().await?;
+            let line = self.bundle.change(&asked, &token);
+            self.say(line).await?;
+        }
+        Ok(())
+    }
+
     /// Says that the tree of now begins with that of the header, and gives it.
     async fn grown_tree(&mut self) -> Result<Option<TreeHead>, Broken> {
         let Some(before) = self.header.tree else { return Ok(None) };
-        let tree = &self.services.store.tree;
-        let now = tree.tree_head().await?;
-        let plan =
-            ProofPlan::consistency(before.tree.size, now.tree.size).ok_or("the tree shrank")?;
-        let proof = tree.make_proof(&plan).await?;
+        let (now, proof) = evidence_tree::growth(&self.services.store, before).await?;
         let line = self.bundle.consistency(&proof);
         self.say(line).await?;
         Ok(Some(now))
-    }
-
-    /// The proof that an event is in the tree of the header; nothing if it is from before the tree.
-    async fn inclusion(&self, position: Position) -> Result<Option<LeafProof>, Broken> {
-        let Some(head) = self.header.tree else { return Ok(None) };
-        let Some(index) = position.0.checked_sub(head.first) else { return Ok(None) };
-        let plan = ProofPlan::inclusion(index, head.tree.size).ok_or("an event is in no tree")?;
-        let proof = self.services.store.tree.make_proof(&plan).await?;
-        Ok(Some(LeafProof { index, proof }))
     }
 
     async fn event(&mut self, found: &NumberedEntry) -> Result<(), Broken> {
@@ -370,8 +368,11 @@ impl Export {
         self.keys().await?;
         let (of, kept) = (&self.subscription.id, &self.services.store.receipts);
         let receipts = kept.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
-        let receipts = each_once(receipts.iter().map(|receipt| &*receipt.jws));
-        let inclusion = self.inclusion(found.entry.position).await?;
+        let receipts =
+            evidence_receipt_keys::each_once(receipts.iter().map(|receipt| &*receipt.jws));
+        let (store, position) = (&self.services.store, found.entry.position);
+        let inclusion = evidence_tree::inclusion(store, self.header.tree, position).await?;
+        let state = self.states.of(found, !receipts.is_empty()).await?;
         let line = self.bundle.event(&EventLine {
             id: event.id,
             place: PlaceClaims { sequence: found.sequence, previous: found.previous },
@@ -379,6 +380,7 @@ impl Export {
             token: sealed.token(),
             receipts: &receipts,
             inclusion: inclusion.as_ref(),
+            state: Some(&state),
         });
         self.said.0 += 1;
         self.say(line).await

@@ -65,7 +65,7 @@ pub async fn next_bundle(
     let header = header_of(services, subscription, (None, None)).await?;
     let header = Header { series: Some(SeriesPlace::First), ..header };
     let bounds = ExportBounds { through: step.through, bytes: step.bytes };
-    let mut export = Export::new(services, (line, view), (header, bounds), (None, lines));
+    let mut export = Export::new(services, (line, view), (header, bounds), (None, lines)).await;
     let (place, is_heard) = export.first_heard(start.place).await?;
     if !is_heard {
         return Ok(SeriesOutcome::Nothing);

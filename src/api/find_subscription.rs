@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::{SubscriptionServiceError, VerifyError, WrongNonce};
+use crate::deliver::{SequenceReadError, SubscriptionServiceError, VerifyError, WrongNonce};
 use crate::event::SubscriptionReference;
 use crate::subscriptions::{Subscription, SubscriptionError};
 use crate::telemetry::error_chain;
@@ -38,6 +38,19 @@ pub(super) async fn find_to_change(
 #[expect(clippy::needless_pass_by_value, reason = "this is what `map_err` hands over")]
 pub(super) fn problem(error: SubscriptionServiceError) -> Problem {
     of_service(&error)
+}
+
+/// The problem that nothing was read of a place.
+pub(super) fn unread(error: SequenceReadError) -> Problem {
+    match error {
+        SequenceReadError::Log(error) => of_service(&error.into()),
+        SequenceReadError::Gone { after, .. } => {
+            let detail =
+                format!("events after this place are not kept any more; read on after {after}");
+            Problem::new(Code::Gone, detail)
+        }
+        stops @ SequenceReadError::NotDecided(_) => Problem::new(Code::NotReady, stops.to_string()),
+    }
 }
 
 /// The problem that a handshake was, which someone has asked for.

@@ -13,9 +13,10 @@ use utoipa::ToSchema;
 use crate::access::GrantId;
 use crate::ambient::Secret;
 use crate::api::{Caller, Services};
-use crate::event::Timestamp;
+use crate::event::{AskedDigest, Timestamp};
 use crate::subscriptions::{
-    KeptWish, Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState, may_want,
+    Epoch, KeptWish, Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
+    may_want,
 };
 
 /// Subscriptions.
@@ -80,11 +81,29 @@ pub struct Known {
     /// What its consumer hears and does not; missing if there is nothing to tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     access: Option<ShownAccess>,
+    /// The digest of what it asks for now, as its checkpoints carry it; missing in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    sub_digest: Option<AskedDigest>,
+    /// What that digest is of beside the document; missing in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<ShownAsk>,
     /// The JWK Set that the gateway has made for it: shown once, in the answer to the request that
     /// asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     shared_secret: Option<Value>,
+}
+
+/// What the digest of a subscription covers beside its document.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AskedBeside)]
+struct ShownAsk {
+    /// The first position of the log that it applies to.
+    epoch: u64,
+    /// The grants by which its consumer hears what is not public, sorted; null without any.
+    grants: Option<Vec<String>>,
 }
 
 /// What the consumer of a subscription hears and does not.
@@ -242,6 +261,10 @@ pub(super) fn answer(
     secret: Option<&Secret>,
 ) -> Response {
     let mut body = show(of, subscription);
+    if let Some(asked) = subscription.epochs.last().map(Epoch::asks_for) {
+        body.known.sub_digest = Some(asked.digest());
+        body.known.asked = Some(ShownAsk { epoch: asked.epoch, grants: asked.grants });
+    }
     body.known.shared_secret =
         secret.map(|secret| serde_json::from_str(secret.expose()).unwrap_or_default());
     ([(ETAG, etag(subscription))], Json(body)).into_response()
@@ -289,6 +312,8 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
         }),
         external_id: external_id(services, subscription),
         access: shown_access(services, subscription),
+        sub_digest: None,
+        asked: None,
         shared_secret: None,
     };
     let filters = subscription.newest_wish().filter(|wish| wish.text().has_filters());

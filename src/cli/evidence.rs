@@ -1,4 +1,4 @@
-//! `sealway evidence`: exports what a subscription was sent, and verifies such a file offline.
+//! `sealway evidence`: exports what a subscription was offered, and verifies such a file offline.
 
 use clap::Subcommand;
 
@@ -7,7 +7,7 @@ use crate::cli::{CommandResult, Context, evidence_export, evidence_exports, evid
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write what a subscription was sent into a file that stands alone
+    /// Write what a subscription was offered into a file that stands alone
     Export(evidence_export::Args),
     /// List how far the bundles have come that the gateway writes by schedule
     Exports,

@@ -1,4 +1,4 @@
-//! `sealway evidence export`: writes what a subscription was sent into a file that stands alone.
+//! `sealway evidence export`: writes what a subscription was offered into a file that stands alone.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

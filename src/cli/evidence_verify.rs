@@ -12,13 +12,13 @@ use crate::cli::evidence_accepted::{self, AcceptedArgs};
 use crate::cli::evidence_witnesses::WitnessArgs;
 use crate::cli::harmless::harmless_line;
 use crate::cli::receipt_file::keys_of;
-use crate::cli::{CommandResult, Context, Exit, Failure, evidence_witnesses};
+use crate::cli::{CommandResult, Context, Exit, Failure, asked, evidence_witnesses};
 use crate::keys::OpeningKeys;
 use crate::proof::{
     AcceptedCheck, AcceptedReport, BundleReport, BundleVerdict, NoBundle, SeriesReport,
     verify_bundle_against, verify_series,
 };
-use crate::seal::evidence::{BundleTrust, Examiner, Flaw};
+use crate::seal::evidence::{BundleTrust, Examiner, Flaw, ToldStates};
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -41,6 +41,10 @@ pub struct Args {
     /// key is wrong. The bundle's own, if not given
     #[arg(long, value_name = "FILE")]
     receipt_keys: Option<PathBuf>,
+    /// The consumer's own subscription document, in YAML or JSON: a bundle of a subscription that asks for
+    /// anything else is wrong. Again for each that it had
+    #[arg(long, value_name = "FILE", visible_alias = "subscription-document")]
+    subscription: Vec<PathBuf>,
     #[command(flatten)]
     accepted: AcceptedArgs,
     #[command(flatten)]
@@ -63,6 +67,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         })?),
         None => None,
     };
+    let documents = asked::of_documents(&args.subscription)?;
     let witnesses = args.witnesses.trust()?;
     let trust = BundleTrust {
         witnesses: witnesses.as_ref(),
@@ -70,6 +75,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         opening_keys: own.as_ref(),
         receipt_keys: receipt_keys.as_ref(),
         issuers: &args.issuer,
+        documents: &documents,
         now: SystemClock.now(),
     };
     let accepted = args.accepted.read(trusted.as_ref(), &args.issuer)?;
@@ -176,7 +182,7 @@ fn report(found: &BundleReport<'_>) -> Value {
             "problem": flaw.problem,
         })
     });
-    let header = examiner.header();
+    let (header, states) = (examiner.header(), examiner.states);
     json!({
         "verdict": found.verdict().word(),
         "valid": found.verdict() == BundleVerdict::Valid,
@@ -184,7 +190,10 @@ fn report(found: &BundleReport<'_>) -> Value {
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
         "tree": examiner.tree(), "unproved": examiner.unproved(),
-        "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
+        "asked": asked::report(examiner), "asked-count": examiner.asked.count,
+        "offered": states.offered, "taken": states.taken, "given-up": states.given_up,
+        "taken-by-receipt": states.taken_by_receipt, "untold": states.untold,
+        "unjudged": found.unjudged(), "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
         "unchecked-receipts": examiner.unchecked_receipts,
         "doubtful-receipts": examiner.doubtful_receipts,
         "receipts-without-chain": examiner.receipts_without_chain,
@@ -214,7 +223,7 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
     if let (0, true, Some(header)) = (examiner.flaw_count, is_good, examiner.header()) {
         let verdict = found.verdict().word();
         lines.push(format!(
-            "{verdict}: what {} has sent to {} for the subscription {}",
+            "{verdict}: what {} has offered to {} for the subscription {}",
             header.issuer, header.audience, header.subscription
         ));
     }
@@ -226,6 +235,14 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         examiner.receipts,
         examiner.unchecked_receipts,
     ));
+    lines.extend(states(examiner));
+    lines.extend(asked::lines(examiner));
+    if found.unjudged() > 0 {
+        let unjudged = found.unjudged();
+        lines.push(format!(
+            "it was too much work to tell of {unjudged} events whether they were asked for"
+        ));
+    }
     if examiner.unproved() > 0 {
         lines.push(format!("{} events are from before the tree over the log", examiner.unproved()));
     }
@@ -259,6 +276,18 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         .extend(found.accepted.iter().flat_map(|one| evidence_accepted::text(one, &args.accepted)));
     let lines: Vec<String> = lines.iter().map(|line| harmless_line(line).into_owned()).collect();
     lines.join("\n")
+}
+
+/// What became of the events, and whose word that is.
+fn states(examiner: &Examiner<'_>) -> Option<String> {
+    let ToldStates { offered, taken, taken_by_receipt, given_up, untold } = examiner.states;
+    (offered + taken + given_up > 0).then(|| {
+        let told = format!(
+            "{taken} taken, {taken_by_receipt} of them by receipt and the others by the word of the gateway; \
+             {given_up} given up; {offered} offered, with no end on record"
+        );
+        if untold == 0 { told } else { format!("{told}; of {untold} nothing is said") }
+    })
 }
 
 /// What there is to say of the keys for receipts.

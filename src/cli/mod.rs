@@ -21,6 +21,7 @@ mod answer;
 mod access;
 mod apply;
 mod apply_grants;
+mod asked;
 mod aws;
 mod callers;
 mod check;

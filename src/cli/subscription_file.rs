@@ -37,9 +37,17 @@ pub type Documents = BTreeMap<QualifiedName, (String, SubscriptionDocument)>;
 ///
 /// The caller's turn: the file or a secret cannot be read, or the document cannot work.
 pub fn read(file: &Path) -> Result<SubscriptionDocument, Failure> {
+    with_secrets(read_alone(file)?, &named(file))
+}
+
+/// Reads and checks one document, and none of the secrets that it names.
+///
+/// # Errors
+///
+/// The caller's turn: the file cannot be read, or the document cannot work.
+pub fn read_alone(file: &Path) -> Result<SubscriptionDocument, Failure> {
     let (name, text) = named_text(file)?;
-    let document = check(&name, &text).map_err(|mistake| Failure::input(anyhow!("{mistake}")))?;
-    with_secrets(document, &name)
+    check(&name, &text).map_err(|mistake| Failure::input(anyhow!("{mistake}")))
 }
 
 /// Reads the credential of a sink alone, as [`read`] reads documents.
@@ -149,8 +157,12 @@ pub fn places_of_secrets(
     Ok(places)
 }
 
+fn named(file: &Path) -> String {
+    if is_stdin(file) { STDIN.to_owned() } else { file.display().to_string() }
+}
+
 fn named_text(file: &Path) -> Result<(String, String), Failure> {
-    let name = if is_stdin(file) { STDIN.to_owned() } else { file.display().to_string() };
+    let name = named(file);
     let text = text(file).with_context(|| format!("cannot read {name}")).map_err(Failure::input)?;
     Ok((name, text))
 }

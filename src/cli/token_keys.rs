@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use url::{Host, Url};
 
 use crate::cli::Failure;
-use crate::event::Timestamp;
+use crate::event::{DocumentAsk, Timestamp};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::proof::ChainTrust;
 use crate::seal::Opening;
@@ -61,12 +61,18 @@ impl Parties {
     }
 
     /// Whom to believe at a moment about what was stored.
-    pub fn trust<'a>(&'a self, keys: &'a TokenKeys, now: Timestamp) -> ChainTrust<'a> {
+    pub fn trust<'a>(
+        &'a self,
+        keys: &'a TokenKeys,
+        documents: &'a [DocumentAsk],
+        now: Timestamp,
+    ) -> ChainTrust<'a> {
         ChainTrust {
             keys: &keys.own,
             issuer_keys: &keys.issuer,
             issuers: &self.issuer,
             audience: &self.audience,
+            documents,
             now,
         }
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::harmless::{harmless, harmless_line};
 use crate::cli::token_keys::Parties;
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, Exit, Failure, asked};
 use crate::event::{ChainValue, SubscriptionId, Timestamp};
 use crate::proof::{ChainReport, ChainTrust, StoredTokens, verify_chain};
 use crate::seal::{
@@ -38,6 +38,10 @@ pub struct Args {
     /// that was kept: they are held against each other, too
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// The consumer's own subscription document, in YAML or JSON: a checkpoint of a subscription that asks
+    /// for anything else is wrong. Again for each that it had
+    #[arg(long, value_name = "FILE", requires = "checkpoint")]
+    subscription_document: Vec<PathBuf>,
     /// The first sequence number to check; 1, if not given
     #[arg(long, value_name = "SEQ", requires = "chain",
         value_parser = clap::value_parser!(u64).range(1..))]
@@ -75,7 +79,8 @@ struct Report {
 /// has a signature that cannot be believed.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let keys = args.parties.keys().await?;
-    let trust = args.parties.trust(&keys, SystemClock.now());
+    let documents = asked::of_documents(&args.subscription_document)?;
+    let trust = args.parties.trust(&keys, &documents, SystemClock.now());
     let of = (&args.subscription, &trust);
     let mut stored = StoredTokens::default();
     for file in &args.files {
@@ -148,13 +153,18 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
             "issued-at": checkpoint.issued_at,
             "head": checkpoint.head.map(|head| head.to_string()),
             "tree": checkpoint.tree,
+            "sub-digest": checkpoint.sub_digest,
+            "asked": checkpoint.asked,
             "held": word(*standing),
             "ended": checkpoint.ended.iter().map(ended).collect::<Vec<_>>(),
             "ending": checkpoint.ending.iter().map(ending).collect::<Vec<_>>(),
             "closing": checkpoint.closing,
         })
     });
-    let findings = unusable.chain(bad).chain(conflicts).chain(check.findings.iter().map(finding));
+    let other_ask = found.other_ask.iter();
+    let other_ask = other_ask.map(|problem| json!({"kind": "other-ask", "problem": problem}));
+    let doubts = bad.chain(conflicts).chain(other_ask);
+    let findings = unusable.chain(doubts).chain(check.findings.iter().map(finding));
     Report {
         subscription,
         whole: found.is_whole(),
@@ -244,6 +254,9 @@ fn text(found: &ChainReport) -> String {
     }
     for conflict in &found.conflicts {
         let _ = writeln!(text, "{DISAGREE}: {conflict}");
+    }
+    for problem in &found.other_ask {
+        let _ = writeln!(text, "other-ask: {problem}");
     }
     for finding in &check.findings {
         let _ = writeln!(text, "{finding}");

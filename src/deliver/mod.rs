@@ -23,13 +23,15 @@ mod explain;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use attempt::{Attempter, Handshake, Sealer, SealerParts};
+pub use attempt::{Attempter, Handshake, Sealer, SealerError, SealerParts};
 pub use config::{Config, DeliverConfigError};
 pub use dispatch::{
     Dispatch, Lag, SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,
     WorkerHandle, WrongNonce, accepted_after, follow,
 };
-pub use explain::{BlockedBy, ConcernedSubscriptions, DeliveryStatus, Explanation, FilterMatching};
+pub use explain::{
+    BlockedBy, ConcernedSubscriptions, DeliveryStatus, EventStates, Explanation, FilterMatching,
+};
 pub use handshake::{Handshakes, HandshakesParts, VerifyError};
 pub use limits::{
     Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, OperatorLimits, Permit,

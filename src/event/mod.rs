@@ -7,6 +7,7 @@
 //! `Debug` or `Display`.
 
 mod arn;
+mod asked;
 mod attributes;
 mod canonical;
 mod chain;
@@ -45,6 +46,7 @@ mod yaml_tree;
 mod yaml_words;
 
 pub use arn::{ArnError, EventBusArn, QueueArn, RoleArn};
+pub use asked::{AskedDigest, AskedDigestError, DocumentAsk, GatewayAsk, SubscriptionAsk};
 pub use attributes::{AttributeError, EventSource, EventType, OWN_SOURCE, Subject};
 pub use canonical::{CanonicalError, canonical};
 pub use chain::{ChainValue, ChainValueError};

@@ -130,6 +130,15 @@ impl DeadLetterQuery {
     }
 }
 
+/// Why and when a live delivery was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// Why, as a word of the closed list that `deliver` keeps.
+    pub reason: Arc<str>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// How many dead letters of a subscription there are of one reason.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DeadLetterCount {
@@ -150,6 +159,8 @@ pub struct DeadLetterCount {
 /// 2. **Kept while it is redriven.** A redriven dead letter is not listed, and its copy of the event
 ///    stays until the delivery is settled.
 /// 3. **Numbers are a subscription's own**, from 1, and none is given twice.
+/// 4. **What was given up is known** as long as the log has its event, also when its dead letter was
+///    dismissed or dropped; not when the delivery was settled after all.
 #[async_trait]
 pub trait DeadLetters: Send + Sync {
     /// Lists dead letters that are not being redriven, oldest first.
@@ -186,6 +197,13 @@ pub trait DeadLetters: Send + Sync {
     ///
     /// Ours: the store failed.
     async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, LogError>;
+
+    /// Says why and when a live delivery was given up, also when its dead letter is gone.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn given_up(&self, key: &DeliveryKey) -> Result<Option<GivenUp>, LogError>;
 
     /// Counts dead letters by subscription and reason, of one subscription or of all.
     ///

@@ -64,7 +64,9 @@ pub use attempts::{Attempt, Attempts};
 pub use config::{Config, LogLimits, ProofAccess, RetentionConfig};
 pub use cursor::{Cursor, SequenceCheckpoint, SequenceSet};
 pub use dead_letter_usage::{DeadLetterUsage, DroppedDeadLetter};
-pub use dead_letters::{DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeadLetters};
+pub use dead_letters::{
+    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeadLetters, GivenUp,
+};
 pub use delivery::{DeliveryKey, Retry};
 pub use delivery_state::{Changes, CommitError, DeliveryState, SavedDeliveries};
 pub use disk_bytes::MOST_BESIDE;

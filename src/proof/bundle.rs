@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::TokenDigest;
+use crate::proof::asked::AskedFilter;
 use crate::proof::bundle_words::BundleWords;
 use crate::proof::{AcceptedCheck, AcceptedReport, contract_line};
 use crate::seal::evidence::{BundleLine, BundleTrust, Examiner, LONGEST_LINE, OpenedEvent};
@@ -58,9 +59,15 @@ pub struct BundleReport<'a> {
     pub sha256: TokenDigest,
     /// Whether an event with a salted digest was opened.
     is_salted: bool,
+    asked: AskedFilter,
 }
 
 impl BundleReport<'_> {
+    /// Opened events of which it was too much work to tell whether the subscription asks for them.
+    pub const fn unjudged(&self) -> u64 {
+        self.asked.unjudged
+    }
+
     /// What the bundle is: without keys from elsewhere, whoever made it may be anyone.
     pub const fn verdict(&self) -> BundleVerdict {
         if let Some(accepted) = &self.accepted
@@ -106,6 +113,7 @@ pub fn verify_bundle_against<'a>(
         accepted: None,
         sha256: TokenDigest::of(""),
         is_salted: false,
+        asked: AskedFilter::default(),
     };
     let mut hash = Sha256::new();
     let mut validators = HashMap::new();
@@ -172,6 +180,7 @@ impl BundleReport<'_> {
             self.examined.find("the event in the token has another id than the token".to_owned());
         }
         self.compare_form(told);
+        self.asked.judge(&mut self.examined, told);
         let Some(dataschema) = event.get("dataschema").and_then(Value::as_str) else {
             self.unvalidated += 1;
             return;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::event::{EventDigest, EventId, SubscriptionId, Timestamp};
+use crate::event::{DocumentAsk, EventDigest, EventId, SubscriptionId, Timestamp};
 use crate::proof::checkpoints::conflicts;
 use crate::proof::{ChainTrust, CheckpointConflict, StoredTokens};
-use crate::seal::evidence::BundleTrust;
+use crate::seal::evidence::{BundleTrust, unlike_documents};
 use crate::seal::{ChainCheck, ChainStanding, Checkpoint, Finding, Link, PlaceClaims, signer_of};
 
 /// Why a checkpoint tells nothing.
@@ -39,6 +39,8 @@ pub struct ChainReport {
     pub bad_checkpoints: Vec<CheckpointProblem>,
     /// What checkpoints say otherwise than each other, or than the events.
     pub conflicts: Vec<CheckpointConflict>,
+    /// Why checkpoints are not for what the consumer's own documents ask for.
+    pub other_ask: Vec<String>,
 }
 
 impl ChainReport {
@@ -48,6 +50,7 @@ impl ChainReport {
             && self.check.findings.is_empty()
             && self.bad_checkpoints.is_empty()
             && self.conflicts.is_empty()
+            && self.other_ask.is_empty()
     }
 
     /// Whether there was nothing to judge: no event at or after the start, and no word on it.
@@ -70,6 +73,17 @@ fn contradicting(links: &[Link], replayed: &[(EventId, EventDigest)]) -> Vec<Fin
     replayed.iter().filter_map(other).collect()
 }
 
+/// What is wrong with what a checkpoint says that the subscription asks for, next to the consumer's documents.
+fn other_ask(checkpoint: &Checkpoint, documents: &[DocumentAsk]) -> Option<String> {
+    if documents.is_empty() {
+        return None;
+    }
+    match (checkpoint.sub_digest, &checkpoint.asked) {
+        (Some(digest), Some(known)) => unlike_documents(digest, (known, None), documents),
+        _ => Some("the checkpoint does not say what the subscription asks for".to_owned()),
+    }
+}
+
 /// Follows the chain through the tokens that were kept, from a number and the chain value before it on, and
 /// compares with signed checkpoints, if there are any, and these with each other.
 pub fn verify_chain(
@@ -90,7 +104,8 @@ pub fn verify_chain(
         check.hold_value(checkpoint);
     }
     let newest = newest.map(|checkpoint| (check.compare(&checkpoint), checkpoint));
-    ChainReport { stored, check, newest, checkpoints: count, bad_checkpoints, conflicts }
+    let other_ask = good.iter().filter_map(|one| other_ask(one, trust.documents)).collect();
+    ChainReport { stored, check, newest, checkpoints: count, bad_checkpoints, conflicts, other_ask }
 }
 
 /// The checkpoints that are believed, and why the others are not.

@@ -195,6 +195,8 @@ mod tests {
             ending: Vec::new(),
             closing: false,
             issuer_next: None,
+            asked: None,
+            sub_digest: None,
             tree: Some(tree(sequence * 10, 1)),
         }
     }

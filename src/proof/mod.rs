@@ -7,6 +7,7 @@
 
 mod accepted;
 mod accepted_range;
+mod asked;
 mod bundle;
 mod bundle_words;
 mod chain;

@@ -1,6 +1,6 @@
 //! Whom a consumer believes about what it has kept.
 
-use crate::event::Timestamp;
+use crate::event::{DocumentAsk, Timestamp};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::seal::{Checkpoint, CheckpointReader, Opening};
 
@@ -15,6 +15,9 @@ pub struct ChainTrust<'a> {
     pub issuers: &'a [String],
     /// The consumer's own name.
     pub audience: &'a str,
+    /// What the subscription asks for by the consumer's own documents; with them, a checkpoint that says
+    /// anything else is a flaw.
+    pub documents: &'a [DocumentAsk],
     /// The present moment.
     pub now: Timestamp,
 }

@@ -338,6 +338,8 @@ mod tests {
             ending: Vec::new(),
             closing: false,
             tree: None,
+            sub_digest: None,
+            asked: None,
         }
     }
 

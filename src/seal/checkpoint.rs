@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp};
+use crate::event::{AskedDigest, ChainValue, EventId, GatewayAsk, SubscriptionId, Timestamp};
 use crate::keys::{KeyFailure, NextIssuer, SigningKey, VerifyingKeys};
 use crate::seal::open::check_parties;
 use crate::seal::signed;
@@ -46,6 +46,11 @@ pub struct Checkpoint {
     /// `tree`: the tree over the log when this was signed, which has every event up to `head`; nothing
     /// where a gateway of before has signed.
     pub tree: Option<TreeHead>,
+    /// `sub_digest`: what the subscription asks for, in a place at that place; nothing where a gateway of
+    /// before has signed.
+    pub sub_digest: Option<AskedDigest>,
+    /// `asked`: what of that does not stand in the consumer's own document; nothing in a place.
+    pub asked: Option<GatewayAsk>,
 }
 
 /// A publication that the consumer of a checkpoint cannot hear any more.
@@ -119,6 +124,12 @@ fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String,
         if let Some(tree) = checkpoint.tree {
             claims.insert("tree".to_owned(), json!(tree));
         }
+        if let Some(digest) = checkpoint.sub_digest {
+            claims.insert("sub_digest".to_owned(), json!(digest));
+        }
+        if let Some(asked) = &checkpoint.asked {
+            claims.insert("asked".to_owned(), json!(asked));
+        }
     }
     key.sign(kind, claims.to_string().as_bytes())
 }
@@ -136,6 +147,14 @@ pub struct CheckpointReader<'a> {
     pub now: Timestamp,
     /// How far the clocks of both sides may differ.
     pub leeway: Duration,
+}
+
+/// What a claim holds, if it is there; nothing if it holds something else.
+fn held<T: DeserializeOwned>(claims: &Map<String, Value>, name: &str) -> Option<Option<T>> {
+    match claims.get(name) {
+        None => Some(None),
+        Some(held) => serde_json::from_value(held.clone()).ok().map(Some),
+    }
 }
 
 /// What a claim lists; nothing if it lists something else.
@@ -201,10 +220,9 @@ impl CheckpointReader<'_> {
             ended: listed(&claims, "ended")?,
             ending: listed(&claims, "ending")?,
             closing: claims.get("closing").is_some_and(|closing| *closing == Value::Bool(true)),
-            tree: match claims.get("tree") {
-                None => None,
-                Some(tree) => Some(serde_json::from_value(tree.clone()).ok()?),
-            },
+            tree: held(&claims, "tree")?,
+            sub_digest: held(&claims, "sub_digest")?,
+            asked: held(&claims, "asked")?,
         })
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Inv
     if settings.start != "latest" && settings.start.parse::<EventId>().is_err() {
         return Err(Invalid::new("/config/start", "use `latest` or the ULID of an event"));
     }
-    let audience = settings.audience.clone().unwrap_or_else(|| document.consumer.to_string());
+    let audience = document.audience();
     if audience.is_empty() || audience.len() > 1024 {
         return Err(Invalid::new("/config/audience", "use 1 to 1024 bytes"));
     }

@@ -59,6 +59,11 @@ impl SubscriptionDocument {
         self.name.clone().or_else(|| self.id.as_ref().map(SubscriptionId::as_name))
     }
 
+    /// The `aud` of its tokens.
+    pub fn audience(&self) -> String {
+        self.config.audience.clone().unwrap_or_else(|| self.consumer.to_string())
+    }
+
     /// What is kept in the clear and shown: everything but the secrets of the sink's credential, and the
     /// one content mode that a bus knows.
     pub fn without_secrets(&self) -> Self {

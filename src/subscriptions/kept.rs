@@ -128,6 +128,9 @@ struct WrittenEpoch {
     /// An epoch of before grants has none: everything was public.
     #[serde(default, skip_serializing_if = "Entitlement::is_everything")]
     entitlement: Entitlement,
+    /// Missing where it is that of the document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    audience: Option<Arc<str>>,
 }
 
 /// An epoch whose wish is not there.
@@ -152,6 +155,7 @@ pub(super) fn read(
     let written: Written = serde_json::from_str(body).map_err(|error| damaged(id, error))?;
     let of = |text| wishes.of(text).map_err(|error| damaged(id, error));
     let known = written.wishes.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    let present: Arc<str> = written.document.audience().into();
     let read_epoch = |epoch: WrittenEpoch| {
         let wish = match epoch.wish {
             Some(place) => known.get(place).cloned().ok_or_else(|| damaged(id, MissingWish))?,
@@ -159,7 +163,8 @@ pub(super) fn read(
         };
         let budget = epoch.budget.unwrap_or(Budget::UNLIMITED);
         let entitlement = Arc::new(epoch.entitlement);
-        Ok(Epoch { from: Position(epoch.from), wish, budget, entitlement })
+        let audience = epoch.audience.unwrap_or_else(|| Arc::clone(&present));
+        Ok(Epoch { from: Position(epoch.from), wish, budget, entitlement, audience })
     };
     let epochs = written.epochs.into_iter().map(read_epoch);
     let own: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
@@ -188,6 +193,7 @@ pub(super) fn read(
 
 /// Writes what is kept.
 pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, SubscriptionError> {
+    let present = kept.document.audience();
     let mut wishes: Vec<&Arc<KeptWish>> = Vec::new();
     let mut epochs = Vec::new();
     for epoch in &kept.epochs {
@@ -203,6 +209,7 @@ pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, Subscri
             filters: Vec::new(),
             budget: (epoch.budget != Budget::UNLIMITED).then_some(epoch.budget),
             entitlement: (*epoch.entitlement).clone(),
+            audience: Some(&epoch.audience).filter(|then| ***then != *present).cloned(),
         });
     }
     let written = Written {

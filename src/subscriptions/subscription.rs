@@ -7,7 +7,9 @@ use std::time::Duration;
 use url::Url;
 
 use crate::access::{ComingEnd, EndedAccess, Entitlement};
-use crate::event::{ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, Timestamp};
+use crate::event::{
+    ConsumerId, QualifiedName, SubscriptionAsk, SubscriptionId, SubscriptionName, Timestamp,
+};
 use crate::eventlog::{Entry, Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::{BoundedFilter, Budget, Filter};
@@ -77,6 +79,8 @@ pub struct Epoch {
     pub budget: Budget,
     /// What the consumer could hear then of publications that are not public.
     pub entitlement: Arc<Entitlement>,
+    /// The `aud` of its tokens then.
+    pub audience: Arc<str>,
 }
 
 /// What events are sealed for.
@@ -114,7 +118,8 @@ impl Subscription {
         self.epochs.last().map(Epoch::asked)
     }
 
-    fn epoch_at(&self, position: Position) -> Option<&Epoch> {
+    /// What applies at a position.
+    pub fn epoch_at(&self, position: Position) -> Option<&Epoch> {
         self.epochs.iter().rev().find(|epoch| epoch.from <= position)
     }
 
@@ -200,6 +205,19 @@ impl Subscription {
 }
 
 impl Epoch {
+    /// What is asked for, as its digest covers it.
+    pub fn asks_for(&self) -> SubscriptionAsk {
+        let grants: Vec<String> =
+            self.entitlement.grants().into_iter().map(ToString::to_string).collect();
+        SubscriptionAsk {
+            audience: self.audience.to_string(),
+            epoch: self.from.0,
+            filters: self.wish.text().read_filters(),
+            grants: (!grants.is_empty()).then_some(grants),
+            types: self.wish.text().types().to_vec(),
+        }
+    }
+
     /// What is asked of events: whether they are wanted.
     pub fn asked(&self) -> BoundedFilter {
         BoundedFilter { filter: Arc::clone(self.wish.filter()), budget: self.budget }

@@ -103,11 +103,13 @@ impl Usage {
     }
 }
 
-/// How many filters there are, each as often as it was changed to: who may hear what is not the
-/// consumer's to bound.
+/// How many filters there are, each as often as it was changed to, or the audience with it: who may hear
+/// what is not the consumer's to bound.
 pub(super) fn filters_of(epochs: &[Epoch]) -> usize {
     let is_new = |pair: &[Epoch]| match pair {
-        [before, after] => before.wish.digest() != after.wish.digest(),
+        [before, after] => {
+            before.wish.digest() != after.wish.digest() || before.audience != after.audience
+        }
         _ => false,
     };
     epochs.len().min(1) + epochs.windows(2).filter(|pair| is_new(pair)).count()

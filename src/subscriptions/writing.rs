@@ -41,6 +41,7 @@ impl Subscriptions {
                 wish,
                 budget: self.budget,
                 entitlement: Arc::new(terms.entitlement),
+                audience: document.audience().into(),
             }],
             begins: Some(terms.begins),
             state: first_state(&document),
@@ -91,10 +92,14 @@ impl Subscriptions {
         let before = self.kept(current).await?;
         let mut kept = before.clone();
         let _growing = self.shared.growing.lock().await;
-        if !current.newest_wish().is_some_and(|newest| newest.says_the_same(&wish)) {
+        let audience: Arc<str> = document.audience().into();
+        let asks_the_same =
+            |newest: &Epoch| newest.wish.says_the_same(&wish) && newest.audience == audience;
+        if !current.epochs.last().is_some_and(asks_the_same) {
             check_price(&document)?;
             let entitlement = Arc::new(terms.entitlement);
-            let next = Epoch { from: terms.from, wish, budget: self.budget, entitlement };
+            let (from, budget) = (terms.from, self.budget);
+            let next = Epoch { from, wish, budget, entitlement, audience };
             begin_epoch(&mut kept.epochs, next, terms.low_watermark);
             few_epochs(current, &document, &kept.epochs)?;
             self.may_have(&current.consumer, Some(current), &kept.epochs).await?;
@@ -332,7 +337,13 @@ fn few_epochs(
     if filters_of(epochs) <= MOST_EPOCHS {
         return Ok(());
     }
-    let changed = if document.types == current.document.types { "/filters" } else { "/types" };
+    let changed = if document.types != current.document.types {
+        "/types"
+    } else if document.audience() == current.audience {
+        "/filters"
+    } else {
+        "/config/audience"
+    };
     let problem = "was changed a hundred times for events that the log still holds; change it when \
                    older events have left the log, or make another subscription";
     Err(Invalid::new(changed, problem))

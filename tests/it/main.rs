@@ -100,5 +100,6 @@ mod the_quarantine_is_bounded;
 mod the_settings_are_described;
 mod what_only_fails_is_paused;
 mod what_stands_outside_says_nothing;
+mod what_was_asked_for_is_signed;
 mod what_was_lost_is_told;
 mod why_an_event_did_not_arrive;

@@ -11,7 +11,8 @@ use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::outcome::Delivery;
 use crate::event::{
-    ChainValue, CloudEvent, EventId, EventTime, SubscriptionId, Timestamp, TraceContext,
+    AskedDigest, ChainValue, CloudEvent, EventId, EventTime, SubscriptionAsk, SubscriptionId,
+    Timestamp, TraceContext,
 };
 use crate::eventlog::{DeliveryKey, Revision, SequenceCheckpoint};
 use crate::keys::{
@@ -23,7 +24,7 @@ use crate::seal::{
     Sealed, cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
-    Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
+    Challenge, Epoch, OuterKey, RecipientKeys, Subscription, shared_secret_context,
 };
 use crate::transparency::TreeHead;
 
@@ -310,6 +311,7 @@ impl Sealer {
         ending: &[ComingEnd],
         tree: TreeHead,
     ) -> Result<String, SealerError> {
+        let asked = subscription.epochs.last().map(Epoch::asks_for);
         let coming = |end: &ComingEnd| ComingAccessEnd {
             publication: end.publication.clone(),
             at: end.at.unix_seconds(),
@@ -318,7 +320,9 @@ impl Sealer {
             ended: ends(subscription),
             ending: ending.iter().map(coming).collect(),
             closing,
-            ..self.checkpoint(subscription, newest, head, Some(tree))
+            sub_digest: asked.as_ref().map(SubscriptionAsk::digest),
+            asked: asked.as_ref().map(SubscriptionAsk::of_gateway),
+            ..self.checkpoint(subscription, newest, (head, Some(tree)))
         };
         let key = match &subscription.keys {
             RecipientKeys::Public(_) => self.signing_key(subscription)?,
@@ -329,7 +333,8 @@ impl Sealer {
         Ok(sign_checkpoint(&checkpoint, &key)?)
     }
 
-    /// Signs where an evidence bundle begins or ends.
+    /// Signs a place of an evidence bundle: where it begins or ends, or where the subscription asks for
+    /// something else.
     ///
     /// # Errors
     ///
@@ -338,10 +343,13 @@ impl Sealer {
         &self,
         subscription: &Subscription,
         place: SequenceCheckpoint,
-        head: Option<EventId>,
-        tree: Option<TreeHead>,
+        at: (Option<EventId>, Option<TreeHead>),
+        asked: Option<AskedDigest>,
     ) -> Result<String, SealerError> {
-        let place = self.checkpoint(subscription, (place.sequence, place.chain), head, tree);
+        let place = Checkpoint {
+            sub_digest: asked,
+            ..self.checkpoint(subscription, (place.sequence, place.chain), at)
+        };
         Ok(sign_place(&place, &self.signing_key(subscription)?)?)
     }
 
@@ -349,8 +357,7 @@ impl Sealer {
         &self,
         subscription: &Subscription,
         (sequence, chain): (u64, ChainValue),
-        head: Option<EventId>,
-        tree: Option<TreeHead>,
+        (head, tree): (Option<EventId>, Option<TreeHead>),
     ) -> Checkpoint {
         Checkpoint {
             issuer: self.parts.issuer.clone(),
@@ -365,6 +372,8 @@ impl Sealer {
             ending: Vec::new(),
             closing: false,
             tree,
+            sub_digest: None,
+            asked: None,
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::ambient::Clock as _;
 use crate::event::{EventId, EventType};
-use crate::eventlog::conformance::fixture::{START, context, engines};
+use crate::eventlog::conformance::fixture::{START, context, engines, words};
 use crate::eventlog::conformance::makers::{
     commit, dead_letter, in_replay, key, letters, retry, subscription,
 };
 use crate::eventlog::{
     Changes, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey,
-    DroppedDeadLetter, LogLimits, Page, Retry, Store,
+    DroppedDeadLetter, LogLimits, Page, Position, Retention, Retry, Store,
 };
 
 async fn numbers(store: &Store, query: DeadLetterQuery, items: usize) -> Vec<u64> {
@@ -62,6 +63,52 @@ async fn dead_letters_are_numbered_for_their_subscription_and_listed_in_pages() 
         let all = DeadLetterQuery::all(subscription("orders"));
         assert_eq!(numbers(store, all, 10).await, [1, 3], "a number is never given twice");
     }
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_known_until_it_is_settled_after_all_or_leaves_the_log() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let at = |event, position| DeadLetter {
+            position: Position(position),
+            ..dead_letter(key("orders", event), None)
+        };
+        let known = async |event| {
+            let given_up = store.dead_letters.given_up(&key("orders", event)).await.unwrap();
+            given_up.map(|given_up| given_up.reason.to_string())
+        };
+        let reason = at(1, 1).reason.to_string();
+        keep(store, vec![at(1, 1), at(2, 900), at(3, 901), dead_letter(key("other", 4), None)])
+            .await;
+        keep(store, vec![in_replay_letter(5)]).await;
+        let orders = subscription("orders");
+        assert!(store.dead_letters.dismiss(&orders, DeadLetterId(1)).await.unwrap());
+        redrive(store, key("orders", 2), 2).await;
+        assert_eq!(known(1).await, Some(reason.clone()), "it was dismissed");
+        assert_eq!(known(2).await, Some(reason.clone()), "it waits for an attempt");
+        assert_eq!(known(5).await, None, "a replay is no delivery of its own");
+
+        let settled = vec![key("orders", 2)];
+        commit(store, Changes { settled, ..Changes::default() }).await;
+        assert_eq!(known(2).await, None, "it was delivered after all");
+
+        store.log.append(words("ab")).await.unwrap();
+        let all = Retention {
+            before: Some(fixture.clock.now().after(Duration::from_hours(1))),
+            hold: Position(u64::MAX),
+            ..Retention::default()
+        };
+        while store.log.trim(&all).await.unwrap().more {}
+        assert_eq!((known(1).await, known(3).await), (None, Some(reason)), "one has left the log");
+        store.state.forget(&orders).await.unwrap();
+        assert_eq!(known(3).await, None);
+        let other = key("other", 4);
+        assert!(store.dead_letters.given_up(&other).await.unwrap().is_some());
+    }
+}
+
+fn in_replay_letter(event: u64) -> DeadLetter {
+    dead_letter(in_replay(key("orders", event)), None)
 }
 
 #[tokio::test]

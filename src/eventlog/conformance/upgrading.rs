@@ -10,11 +10,12 @@ use tempfile::TempDir;
 use crate::ambient::{Clock as _, ManualClock};
 use crate::event::{EventProducer, ProducerKind};
 use crate::eventlog::conformance::fixture::{START, context, draft, open, words};
-use crate::eventlog::conformance::makers::{commit, dead_letter, key, retry};
+use crate::eventlog::conformance::makers::{commit, dead_letter, in_replay, key, retry};
 use crate::eventlog::{
-    Changes, DeadLetterId, DeadLetters as _, Draft, Log as _, LogLimits, LogOpenError,
-    LogTree as _, NewQuarantined, Page, Position, ProducerUsage, Quarantine as _, QuarantineId,
-    QuarantineQuota, QuarantineSize, Retention, Retry, Schemas as _, SqliteLog, Store, UnreadBytes,
+    Changes, DeadLetter, DeadLetterId, DeadLetters as _, DeliveryState as _, Draft, GivenUp,
+    Log as _, LogLimits, LogOpenError, LogTree as _, NewQuarantined, Page, Position, ProducerUsage,
+    Quarantine as _, QuarantineId, QuarantineQuota, QuarantineSize, Retention, Retry, Schemas as _,
+    SqliteLog, Store, UnreadBytes,
 };
 use crate::transparency::{LeafData, TreeHash, TreeHead, TreeRoot};
 
@@ -72,9 +73,33 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
 }
 
 fn drop_tree(older: &Connection) {
+    older.execute_batch("DROP TABLE given_up").unwrap();
     let tables =
         "DROP TABLE tree; DROP TABLE tree_leaves; DROP TABLE tree_nodes; DROP TABLE tree_entries";
     older.execute_batch(tables).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_given_up_before_the_upgrade_is_known_after_it() {
+    let (directory, clock) = directory();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+    let letters = vec![
+        DeadLetter { reason: "sink-gone".into(), ..dead_letter(key("orders", 1), None) },
+        dead_letter(in_replay(key("orders", 2)), None),
+    ];
+    let at = letters[0].at;
+    log.commit(Changes { dead_letters: letters, ..Changes::default() }).await.unwrap();
+    log.close().await.unwrap();
+    let older = Connection::open(directory.path().join("sealway.db")).unwrap();
+    older.execute_batch("DROP TABLE given_up").unwrap();
+    older.pragma_update(None, "user_version", 22).unwrap();
+    drop(older);
+
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+
+    let known = GivenUp { reason: "sink-gone".into(), at };
+    assert_eq!(log.given_up(&key("orders", 1)).await.unwrap(), Some(known));
+    assert_eq!(log.given_up(&key("orders", 2)).await.unwrap(), None, "it is a replay");
 }
 
 #[tokio::test]

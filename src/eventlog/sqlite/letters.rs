@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::event::{Subject, SubscriptionId, Timestamp, TraceContext};
 use crate::eventlog::sqlite::queries::fill;
-use crate::eventlog::sqlite::{retries, rows};
+use crate::eventlog::sqlite::{given_up, retries, rows};
 use crate::eventlog::{
     DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeadLetterUsage, DeliveryKey,
     DroppedDeadLetter, Page, Retry,
@@ -164,17 +164,17 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
             event.time.own_text(),
             event.context.as_ref().map(|context| context.to_json()),
         ])?;
-    Ok(())
+    given_up::put(connection, letter)
 }
 
-/// Drops the dead letter of a delivery.
+/// Drops the dead letter of a delivery, which was not given up then.
 pub(super) fn drop_of(connection: &Connection, key: &DeliveryKey) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "DELETE FROM dead_letters WHERE subscription = ? AND replay = ? AND event = ?",
         )?
         .execute(rows::key_columns(key))?;
-    Ok(())
+    given_up::drop_of(connection, key)
 }
 
 /// Marks dead letters that are listed as redriven and keeps their retries; gives these.
@@ -223,7 +223,7 @@ pub(super) fn forget(
     ] {
         connection.prepare_cached(table)?.execute([subscription.as_str()])?;
     }
-    Ok(())
+    given_up::forget(connection, subscription)
 }
 
 /// Drops the oldest dead letters from before a moment, and names their deliveries and reasons.

@@ -9,15 +9,15 @@ use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::log::SqliteLog;
 use crate::eventlog::sqlite::queue::WriteRequest;
 use crate::eventlog::sqlite::{
-    attempts, letters, quarantine, quarantine_sizes, receipt_keys, receipts, records, retries,
-    sequence_checkpoints,
+    attempts, given_up, letters, quarantine, quarantine_sizes, receipt_keys, receipts, records,
+    retries, sequence_checkpoints,
 };
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, Cursor, DeadLetter, DeadLetterCount, DeadLetterId,
     DeadLetterQuery, DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DroppedDeadLetter,
-    KeptEntry, KeptReceipt, LogError, NewQuarantined, Page, Position, Quarantine, QuarantineCount,
-    QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined, ReceiptId,
-    ReceiptKey, Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries,
+    GivenUp, KeptEntry, KeptReceipt, LogError, NewQuarantined, Page, Position, Quarantine,
+    QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined,
+    ReceiptId, ReceiptKey, Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries,
     SequenceCheckpoint, UnreadBytes,
 };
 
@@ -131,6 +131,11 @@ impl DeadLetters for SqliteLog {
     async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, LogError> {
         let key = key.clone();
         self.readers.run("read a dead letter", move |c| letters::get(c, &key)).await
+    }
+
+    async fn given_up(&self, key: &DeliveryKey) -> Result<Option<GivenUp>, LogError> {
+        let key = key.clone();
+        self.readers.run("read what was given up", move |c| given_up::get(c, &key)).await
     }
 
     async fn count_dead_letters(

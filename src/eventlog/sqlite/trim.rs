@@ -9,7 +9,9 @@ use tokio::time::Instant;
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
 use crate::eventlog::sqlite::log_size::{self, LogSize};
-use crate::eventlog::sqlite::{contexts, envelopes, observed, protections, rows, times, tree};
+use crate::eventlog::sqlite::{
+    contexts, envelopes, given_up, observed, protections, rows, times, tree,
+};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -93,6 +95,7 @@ impl Trimming {
             size.keep(connection)?;
             self.counted = size.through;
             tree::sweep_entries(connection, self.low_watermark)?;
+            given_up::sweep(connection, self.low_watermark.position)?;
         }
         self.sweep.go_on(connection, trimmed.dropped, self.low_watermark.id)?;
         trimmed.more |= self.sweep_envelopes(connection, trimmed.dropped)?;

@@ -14,9 +14,9 @@ use crate::eventlog::testing::memory_actions::HeldActions;
 use crate::eventlog::testing::memory_schemas::HeldSchemas;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DiskLevel, Draft,
-    Entry, Extent, KeptReceipt, KeptSignature, Log, LogError, LogLimits, LowWatermark, Observed,
-    Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, ReceiptKey, Record, RecordKey,
-    Retention, Retry, Revision, SequenceCheckpoint, Trimmed,
+    Entry, Extent, GivenUp, KeptReceipt, KeptSignature, Log, LogError, LogLimits, LowWatermark,
+    Observed, Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, ReceiptKey, Record,
+    RecordKey, Retention, Retry, Revision, SequenceCheckpoint, Trimmed,
 };
 use crate::transparency::{HeldTree, LeafData};
 
@@ -48,6 +48,7 @@ pub(super) struct Held {
     pub(super) retries: BTreeMap<DeliveryKey, Retry>,
     pub(super) dead_letters: BTreeMap<(SubscriptionId, DeadLetterId), DeadLetter>,
     pub(super) last_dead_letter: BTreeMap<SubscriptionId, DeadLetterId>,
+    pub(super) given_up: BTreeMap<DeliveryKey, (Position, GivenUp)>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) receipts: BTreeMap<ReceiptId, KeptReceipt>,
     last_receipt: ReceiptId,
@@ -82,6 +83,7 @@ impl MemoryLog {
             retries: BTreeMap::new(),
             dead_letters: BTreeMap::new(),
             last_dead_letter: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             attempts: Vec::new(),
             receipts: BTreeMap::new(),
             last_receipt: ReceiptId::default(),

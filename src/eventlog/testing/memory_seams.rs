@@ -10,8 +10,8 @@ use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
     DeadLetterQuery, DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DroppedDeadLetter,
-    KeptReceipt, LogError, Page, Position, ReceiptId, ReceiptKey, Receipts, Record, RecordKey,
-    Registry, Retry, Revision, SavedDeliveries, SequenceCheckpoint,
+    GivenUp, KeptReceipt, LogError, Page, Position, ReceiptId, ReceiptKey, Receipts, Record,
+    RecordKey, Registry, Retry, Revision, SavedDeliveries, SequenceCheckpoint,
 };
 
 impl Held {
@@ -22,12 +22,17 @@ impl Held {
         let last = self.last_dead_letter.entry(letter.key.subscription.clone()).or_default();
         last.0 += 1;
         let name = (letter.key.subscription.clone(), *last);
+        if letter.key.replay.is_none() {
+            let given_up = GivenUp { reason: Arc::clone(&letter.reason), at: letter.at };
+            self.given_up.insert(letter.key.clone(), (letter.position, given_up));
+        }
         self.dead_letters.insert(name, DeadLetter { id: *last, redriven: false, ..letter });
     }
 
     /// Drops the dead letter of a delivery.
     pub(super) fn drop_letter(&mut self, key: &DeliveryKey) {
         self.dead_letters.retain(|_, letter| letter.key != *key);
+        self.given_up.remove(key);
     }
 
     /// The dead letter of a number, if it is listed.
@@ -85,6 +90,7 @@ impl DeliveryState for MemoryLog {
         held.retries.retain(|key, _| key.subscription != *subscription);
         held.dead_letters.retain(|(owner, _), _| owner != subscription);
         held.last_dead_letter.remove(subscription);
+        held.given_up.retain(|key, _| key.subscription != *subscription);
         held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
         held.receipts.retain(|_, receipt| receipt.key.subscription != *subscription);
         held.drop_receipt_keys();
@@ -185,6 +191,10 @@ impl DeadLetters for MemoryLog {
 
     async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, LogError> {
         Ok(self.hold()?.dead_letters.values().find(|letter| letter.key == *key).cloned())
+    }
+
+    async fn given_up(&self, key: &DeliveryKey) -> Result<Option<GivenUp>, LogError> {
+        Ok(self.hold()?.given_up.get(key).map(|(_, given_up)| given_up.clone()))
     }
 
     async fn count_dead_letters(

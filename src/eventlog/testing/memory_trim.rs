@@ -59,6 +59,8 @@ impl Held {
                 self.contents.remove(&content);
             }
         }
+        let passed = self.low_watermark.position;
+        self.given_up.retain(|_, (position, _)| *position > passed);
         kept.append(&mut self.entries);
         self.entries = kept;
         Trimmed { dropped, more: false }

@@ -15,12 +15,12 @@ use crate::eventlog::{
     Action, ActionEnd, ActionId, ActionQuery, Actions, Appended, Attempt, Attempts, Changes,
     CommitError, ContractChoice, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery,
     DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, DroppedDeadLetter,
-    Entry, Extent, FencingEpoch, KeptContract, KeptEntry, KeptReceipt, KeptSchema, KeptSignature,
-    Leases, Log, LogError, LogTree, LowWatermark, NewAction, NewQuarantined, NewSchema, Observed,
-    Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota,
-    QuarantineSize, Quarantined, ReceiptId, ReceiptKey, Receipts, Record, RecordKey, Registry,
-    Retention, Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint, SignatureStore,
-    Store, Trimmed, UnreadBytes,
+    Entry, Extent, FencingEpoch, GivenUp, KeptContract, KeptEntry, KeptReceipt, KeptSchema,
+    KeptSignature, Leases, Log, LogError, LogTree, LowWatermark, NewAction, NewQuarantined,
+    NewSchema, Observed, Page, Position, Quarantine, QuarantineCount, QuarantineId,
+    QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined, ReceiptId, ReceiptKey, Receipts,
+    Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
+    SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes,
 };
 use crate::transparency::{LeafData, StoredSpan, TreeHash, TreeHead};
 
@@ -173,6 +173,7 @@ seam! {
         count_chosen(query: &DeadLetterQuery) -> Result<u64, LogError>;
         last_dead_letter(subscription: &SubscriptionId) -> Result<DeadLetterId, LogError>;
         dead_letter(key: &DeliveryKey) -> Result<Option<DeadLetter>, LogError>;
+        given_up(key: &DeliveryKey) -> Result<Option<GivenUp>, LogError>;
         count_dead_letters(subscription: Option<&SubscriptionId>)
             -> Result<Vec<DeadLetterCount>, LogError>;
         revive(letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, LogError>;

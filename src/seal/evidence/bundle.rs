@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{ChainValue, EventDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
+use crate::event::{
+    ChainValue, EventDigest, EventId, SubscriptionAsk, SubscriptionId, Timestamp, TokenDigest,
+};
 use crate::keys::{KeyFailure, SigningKey};
 use crate::seal::PlaceClaims;
-use crate::seal::evidence::BUNDLE_TYPE;
+use crate::seal::evidence::{BUNDLE_TYPE, EventState};
 use crate::transparency::{LeafProof, SignedNote, TreeHash, TreeHead};
 
 /// The bundle before another one of its series.
@@ -90,6 +92,8 @@ pub struct Header {
     pub series: Option<SeriesPlace>,
     /// What the gateway was called before: receipts to these names count.
     pub aliases: Vec<String>,
+    /// What the subscription asked for at the first place; nothing in a bundle of before that was said.
+    pub asked: Option<SubscriptionAsk>,
 }
 
 /// An event of a bundle.
@@ -107,6 +111,8 @@ pub struct EventLine<'a> {
     pub receipts: &'a [&'a str],
     /// That it is in the tree of the header; nothing for an event from before there was one.
     pub inclusion: Option<&'a LeafProof>,
+    /// What became of it; nothing in a bundle of before that was said.
+    pub state: Option<&'a EventState>,
 }
 
 /// A bundle that is being written; each function gives a line with its end.
@@ -141,6 +147,10 @@ impl EvidenceBundle {
         if let (Some(series), Some(members)) = (header.series, line.as_object_mut()) {
             members.insert("previous".to_owned(), series.to_json());
         }
+        if let (Some(asked), Some(members)) = (&header.asked, line.as_object_mut()) {
+            members.insert("asked".to_owned(), json!(asked));
+            members.insert("sub_digest".to_owned(), json!(asked.digest()));
+        }
         self.line(&line)
     }
 
@@ -170,6 +180,12 @@ impl EvidenceBundle {
         self.line(&json!({"kind": "checkpoint", "token": token}))
     }
 
+    /// What the subscription asks for from here on, with this place signed; before the events that it is
+    /// for.
+    pub fn change(&mut self, asked: &SubscriptionAsk, token: &str) -> String {
+        self.line(&json!({"kind": "subscription", "asked": asked, "token": token}))
+    }
+
     /// The contract of a `dataschema`, before its first event; nothing if it is not kept any more.
     pub fn contract(&mut self, dataschema: &str, contract: Option<(&str, &Value)>) -> String {
         let (document, schema) = contract.unzip();
@@ -190,6 +206,9 @@ impl EvidenceBundle {
         });
         if let (Some(proof), Some(members)) = (event.inclusion, line.as_object_mut()) {
             members.insert("inclusion".to_owned(), json!(proof));
+        }
+        if let (Some(state), Some(members)) = (event.state, line.as_object_mut()) {
+            state.write(members);
         }
         self.line(&line)
     }

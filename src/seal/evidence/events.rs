@@ -40,9 +40,13 @@ impl Examiner<'_> {
         for finding in &check.findings {
             self.find(finding.to_string());
         }
-        match (self.tree.find(members, (id, digest)), self.tree.index) {
+        let found = self.tree.find(members, (id, digest));
+        match (found, self.tree.index.filter(|_| members.contains_key("inclusion"))) {
             (Err(problem), _) => self.find(problem),
-            (Ok(()), Some(index)) => self.date_leaf(index, id),
+            (Ok(()), Some(index)) => {
+                self.hold_against_epoch();
+                self.date_leaf(index, id);
+            }
             (Ok(()), None) => {}
         }
         let token = text_of(members, "token")?;
@@ -54,7 +58,13 @@ impl Examiner<'_> {
         if outer.is_none_or(|header| header.get("cty") != Some(&json!("JWT"))) {
             return wrong("the token does not have the form of a nested JWT");
         }
+        let before = self.receipts;
         self.take_receipts(members, (id, place, check.next.previous));
+        let state = self.take_state(members, (id, self.receipts - before));
+        let state = state.unwrap_or_else(|problem| {
+            self.find(problem);
+            None
+        });
         let opened = match self.open(token, &self.keys) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(None),
@@ -76,7 +86,7 @@ impl Examiner<'_> {
             self.hold_date("the token", issued, Some(id));
         }
         let is_in_tree = members.contains_key("inclusion");
-        Ok(Some(OpenedEvent { opened, is_in_tree, digest, event: (sequence, id) }))
+        Ok(Some(OpenedEvent { opened, is_in_tree, digest, event: (sequence, id), state }))
     }
 
     /// Notes an event that was not asked for.

@@ -11,7 +11,7 @@ use crate::keys::VerifyingKeys;
 use crate::seal::evidence::series;
 use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
-use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
+use crate::seal::evidence::{BundleTrust, EventState, Header, LONGEST_LINE, ToldAsks, ToldStates};
 use crate::seal::{Opened, PlaceClaims};
 use crate::transparency::TreeHead;
 
@@ -52,6 +52,8 @@ pub struct OpenedEvent {
     pub digest: EventDigest,
     /// Its number and id.
     pub event: (u64, EventId),
+    /// What became of it, as the line says.
+    pub state: Option<EventState>,
 }
 
 /// What a line gives to whoever holds it against more than the bundle itself.
@@ -101,6 +103,10 @@ pub struct Examiner<'a> {
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
+    /// What the subscription asks for.
+    pub asked: ToldAsks,
+    /// What became of the events.
+    pub states: ToldStates,
     pub(super) notes: ToldNotes,
     /// The latest date of what was signed so far.
     pub(super) dated: Option<Timestamp>,
@@ -172,6 +178,8 @@ impl<'a> Examiner<'a> {
             first_place: None,
             newest: None,
             tree: ToldTree::default(),
+            asked: ToldAsks::default(),
+            states: ToldStates::default(),
             notes: ToldNotes::default(),
             dated: None,
             is_unkept: false,
@@ -295,6 +303,7 @@ impl<'a> Examiner<'a> {
             (Stage::Events, "event") => {
                 return Ok(self.take_event(&members)?.map(BundleLine::Event));
             }
+            (Stage::Events, "subscription") => self.take_change(&members)?,
             (Stage::Events, "consistency") => self.tree.take_proof(&members)?,
             (Stage::Events, "checkpoint") => {
                 self.stage = Stage::Closing;
@@ -320,7 +329,9 @@ impl<'a> Examiner<'a> {
             self.find("the line with the gateway's keys is missing before this one".to_owned());
             self.stage = Stage::First;
         }
-        if self.stage == Stage::First && matches!(kind, "contract" | "event" | "closing") {
+        if self.stage == Stage::First
+            && matches!(kind, "contract" | "event" | "subscription" | "closing")
+        {
             self.find("the first checkpoint is missing before this line".to_owned());
             self.stage = Stage::Events;
         }
@@ -357,6 +368,7 @@ impl<'a> Examiner<'a> {
             tree: self.tree.begin(members.get("tree"))?,
             series: series::read(members.get("previous"))?,
             aliases: series::aliases(members.get("aliases"))?,
+            asked: self.take_asked(members)?,
         };
         self.hold_order("the bundle", header.at, None);
         if header.from.zip(header.to).is_some_and(|(from, to)| from > to) {

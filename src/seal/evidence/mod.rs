@@ -1,8 +1,9 @@
-//! Evidence bundles: what a subscription was sent in a range, in one file that stands alone.
+//! Evidence bundles: what a subscription was offered in a range, in one file that stands alone.
 //!
 //! [`EvidenceBundle`] writes the lines of such a file, and [`Examiner`] holds a file against itself, line by
 //! line, in memory that does not grow with it. The last line is signed over all lines before it.
 
+mod asked;
 mod bundle;
 mod events;
 mod examiner;
@@ -11,13 +12,17 @@ mod members;
 mod notes;
 mod series;
 mod signatures;
+mod state;
+mod telling;
 mod told_notes;
 mod trees;
 mod trust;
 mod witness_trust;
 
+pub use asked::{AskedFrom, ToldAsks, unlike_documents};
 pub use bundle::{EventLine, EvidenceBundle, Header, PreviousBundle, SeriesGap, SeriesPlace};
 pub use examiner::{BundleLine, Examiner, Flaw, OpenedEvent};
+pub use state::{EventState, ToldStates};
 pub use told_notes::BundleCosignature;
 pub use trust::BundleTrust;
 pub use witness_trust::{WitnessTrust, WitnessTrustError};

@@ -72,7 +72,7 @@ impl Examiner<'_> {
         Ok(())
     }
 
-    fn read_checkpoint(&mut self, token: &str) -> Checked<Checkpoint> {
+    pub(super) fn read_checkpoint(&mut self, token: &str) -> Checked<Checkpoint> {
         let Some(header) = &self.header else { return wrong("there is no header") };
         let reader = CheckpointReader {
             issuer_keys: &self.keys,
@@ -94,6 +94,7 @@ impl Examiner<'_> {
         if checkpoint.head < self.newest {
             self.find("the checkpoint has an older `head` than an event before it".to_owned());
         }
+        self.hold_against_asked(checkpoint.sub_digest);
         self.tree.follow(checkpoint.tree)?;
         if let Some(head) = checkpoint.tree {
             self.compare_with_kept(&head.tree)?;
@@ -117,18 +118,19 @@ impl Examiner<'_> {
 
     pub(super) fn take_last(&mut self, token: &str) -> Checked<()> {
         let checkpoint = self.read_checkpoint(token)?;
+        self.stands_here(&checkpoint, "the events go on behind the last checkpoint")
+    }
+
+    /// Whether a place is the one that the events before it lead to; `beyond` says that they go on behind it.
+    pub(super) fn stands_here(&self, place: &Checkpoint, beyond: &str) -> Checked<()> {
         // That the first is no good is a flaw already.
         let Some(next) = self.next else { return Ok(()) };
         let mut check = ChainCheck::of(next, []);
-        let standing = check.compare(&checkpoint);
+        let standing = check.compare(place);
         if let Some(finding) = check.findings.first() {
             return Err(finding.to_string());
         }
-        if standing == ChainStanding::Newest {
-            Ok(())
-        } else {
-            wrong("the events go on behind the last checkpoint")
-        }
+        if standing == ChainStanding::Newest { Ok(()) } else { wrong(beyond) }
     }
 
     pub(super) fn take_closing(&mut self, token: &str) -> Checked<()> {

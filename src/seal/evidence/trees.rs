@@ -27,6 +27,11 @@ fn wrong(problem: &str) -> Result<(), String> {
 }
 
 impl ToldTree {
+    /// The position in the log of the last event whose place in the tree was told.
+    pub(super) fn position(&self) -> Option<u64> {
+        Some(self.head?.first.saturating_add(self.index?))
+    }
+
     /// Takes the tree of the head; a bundle of before there was one has none.
     pub(super) fn begin(&mut self, tree: Option<&Value>) -> Result<Option<TreeHead>, String> {
         let read = |tree: &Value| serde_json::from_value(tree.clone());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::Timestamp;
+use crate::event::{DocumentAsk, Timestamp};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::seal::evidence::WitnessTrust;
 
@@ -19,6 +19,8 @@ pub struct BundleTrust<'a> {
     /// Every issuer that is believed, those that the gateway had before included; none: the one that the bundle
     /// names.
     pub issuers: &'a [String],
+    /// What the subscription asks for by the consumer's own documents; with them, anything else is a flaw.
+    pub documents: &'a [DocumentAsk],
     /// The witnesses that must have cosigned the tree over the log; without them nobody need have.
     pub witnesses: Option<&'a WitnessTrust>,
     /// The present moment.
@@ -36,6 +38,7 @@ impl BundleTrust<'_> {
             opening_keys: None,
             receipt_keys: None,
             issuers: &[],
+            documents: &[],
             witnesses: None,
             now,
         }

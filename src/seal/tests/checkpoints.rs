@@ -21,6 +21,8 @@ fn checkpoint() -> Checkpoint {
         ending: Vec::new(),
         closing: false,
         tree: None,
+        sub_digest: None,
+        asked: None,
     }
 }
 

@@ -20,6 +20,7 @@ fn header() -> Header {
         tree: None,
         series: None,
         aliases: Vec::new(),
+        asked: None,
     }
 }
 
@@ -74,6 +75,8 @@ fn written(
             ending: Vec::new(),
             closing: false,
             tree,
+            sub_digest: None,
+            asked: None,
         };
         sign_place(&checkpoint, &parties.signing).unwrap()
     };
@@ -107,6 +110,7 @@ fn written(
             token: &token,
             receipts: &[],
             inclusion: usize::try_from(sequence - 1).ok().and_then(|at| inclusions.get(at)),
+            state: None,
         }));
         chain = chain.next(event_id, digest);
     }

@@ -144,6 +144,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         tree: None,
         series: None,
         aliases: Vec::new(),
+        asked: None,
     };
     let place = |sequence: u64, chain: ChainValue| {
         let place = Checkpoint {
@@ -159,6 +160,8 @@ fn bundle(parties: &Parties) -> Vec<String> {
             ending: Vec::new(),
             closing: false,
             tree: None,
+            sub_digest: None,
+            asked: None,
         };
         sign_place(&place, &parties.signing).unwrap()
     };
@@ -173,6 +176,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         token: &token,
         receipts: &[],
         inclusion: None,
+        state: None,
     };
     let mut lines =
         vec![bundle.header(&header), bundle.keys(&jwks), bundle.checkpoint(&place(0, start))];

@@ -25,7 +25,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("access", &["event", "ambient", "telemetry", "eventlog"]),
     ("subscriptions", &["event", "ambient", "telemetry", "route", "eventlog", "keys", "access"]),
     ("seal", &["event", "ambient", "transparency", "keys"]),
-    ("proof", &["event", "transparency", "contract", "identify", "keys", "seal"]),
+    ("proof", &["event", "transparency", "route", "contract", "identify", "keys", "seal"]),
     (
         "deliver",
         &[

@@ -21,7 +21,7 @@ const WINGS: &[(&str, Wings)] = &[(
         ("dispatch", &["sink", "limits", "attempt", "worker"]),
         ("handshake", &["sink", "outcome", "attempt", "dispatch"]),
         ("pull", &["outcome", "attempt", "worker", "dispatch"]),
-        ("explain", &["limits", "worker", "dispatch"]),
+        ("explain", &["outcome", "limits", "worker", "dispatch"]),
     ],
 )];
 

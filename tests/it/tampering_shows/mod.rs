@@ -4,6 +4,7 @@
 //! consumer, whose keys sign receipts; by the gateway's operator, who holds the signing key.
 
 mod accepted_rows;
+mod asked;
 mod rows;
 mod scene;
 mod witnessed;
@@ -13,6 +14,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+use sealway::event::DocumentAsk;
 use sealway::proof::{AcceptedCheck, verify_bundle, verify_bundle_against};
 use sealway::seal::AcceptedReader;
 use sealway::seal::evidence::{BundleTrust, WitnessTrust};
@@ -29,6 +31,8 @@ struct Row {
     lines: Vec<String>,
     /// What the verifier has from elsewhere.
     trusted: Trusted,
+    /// What the consumer's own documents ask for.
+    documents: Vec<DocumentAsk>,
     /// The witnesses that are believed, if any.
     witnesses: Option<WitnessTrust>,
     /// The verdict.
@@ -53,6 +57,7 @@ fn each_tampering_gets_its_verdict() {
             opening_keys: keys.opening.as_ref(),
             receipt_keys: keys.receipts.as_ref(),
             issuers: &keys.issuers,
+            documents: &row.documents,
             witnesses: row.witnesses.as_ref(),
             now: NOW,
         };

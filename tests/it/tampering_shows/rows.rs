@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use sealway::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest};
 use sealway::seal::PlaceClaims;
 
-use crate::tampering_shows::Row;
 use crate::tampering_shows::scene::{
     BundleParts, CONTRACT, EventPart, LONG_AGO, NOW, Said, Scene, Trusted, event, id, place,
 };
+use crate::tampering_shows::{Row, asked};
 
 /// Where the lines of a whole bundle stand.
 const HEADER: usize = 0;
@@ -26,14 +26,29 @@ pub fn all(scene: &Scene) -> Vec<Row> {
         .chain(of("an outsider", by_outsiders(scene)))
         .chain(of("the consumer", by_the_consumer(scene)))
         .chain(of("the operator, who signs", by_the_operator(scene)))
+        .chain(asked::all(scene))
         .collect()
 }
 
-fn row(name: &'static str, lines: Vec<String>, verdict: &'static str, says: &'static str) -> Row {
-    Row { who: "", name, lines, trusted: Trusted::ALL, witnesses: None, verdict, says }
+pub(super) fn row(
+    name: &'static str,
+    lines: Vec<String>,
+    verdict: &'static str,
+    says: &'static str,
+) -> Row {
+    Row {
+        who: "",
+        name,
+        lines,
+        trusted: Trusted::ALL,
+        documents: Vec::new(),
+        witnesses: None,
+        verdict,
+        says,
+    }
 }
 
-fn wrong(name: &'static str, lines: Vec<String>, says: &'static str) -> Row {
+pub(super) fn wrong(name: &'static str, lines: Vec<String>, says: &'static str) -> Row {
     row(name, lines, "wrong", says)
 }
 

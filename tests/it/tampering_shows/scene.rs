@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use sealway::contract::Catalog;
 use sealway::event::{
-    ChainValue, EventDigest, EventId, Salt, SubscriptionId, Timestamp, TokenDigest,
+    ChainValue, DocumentAsk, EventDigest, EventId, GatewayAsk, Salt, SubscriptionAsk,
+    SubscriptionId, Timestamp, TokenDigest,
 };
 use sealway::keys::{
     OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SigningAlgorithm, SigningKey,
@@ -125,10 +126,31 @@ pub struct BundleParts {
     pub closed: i64,
     /// The tree over the log, which holds these events alone.
     pub tree: Option<LogTree>,
+    /// What was asked for and what became of the events; nothing in a bundle of before that was said.
+    pub told: Option<ToldParts>,
     /// Lines between the last place and the closing line.
     pub notes: Vec<Value>,
     /// Who signs checkpoints and the closing line.
     pub signing: SigningKey,
+}
+
+/// What a bundle tells of its subscription and of the ends of its events.
+#[derive(Clone)]
+pub struct ToldParts {
+    /// What is asked for from the beginning on.
+    pub asked: SubscriptionAsk,
+    /// What is asked for else, each before the event of an index.
+    pub changes: Vec<(usize, SubscriptionAsk)>,
+    /// The members that say what became of each event.
+    pub states: Vec<Value>,
+}
+
+impl ToldParts {
+    /// What is asked for in front of an event.
+    fn before(&self, index: usize) -> &SubscriptionAsk {
+        let begun = self.changes.iter().rev().find(|(before, _)| *before < index);
+        begun.map_or(&self.asked, |(_, asked)| asked)
+    }
 }
 
 fn public(key: &SigningKey) -> Value {
@@ -143,6 +165,17 @@ fn subscription() -> SubscriptionId {
 pub fn id(index: u64) -> EventId {
     let accepted = NOW.before(Duration::from_hours(1)).unix_ms();
     EventId::from_parts(u64::try_from(accepted).unwrap() + index, 7)
+}
+
+/// What is asked for from a position on.
+pub fn asked(epoch: u64, wanted: &str) -> SubscriptionAsk {
+    document(wanted).with(&GatewayAsk { epoch, grants: None })
+}
+
+/// The same as the consumer has written it.
+pub fn document(wanted: &str) -> DocumentAsk {
+    let (audience, filters) = (AUDIENCE.to_owned(), vec![json!({ "prefix": { "source": "/" } })]);
+    DocumentAsk { audience, filters, types: vec![wanted.to_owned()] }
 }
 
 /// The event as it stands in the token.
@@ -289,6 +322,16 @@ impl Scene {
         receipt_claims(event.id, event.sequence, after, &event.token)
     }
 
+    /// A true bundle that says what was asked for, and what became of its events.
+    pub fn telling_bundle(&self) -> BundleParts {
+        let told = ToldParts {
+            asked: asked(0, "Order.*"),
+            changes: Vec::new(),
+            states: vec![json!({ "state": "taken" }); 3],
+        };
+        BundleParts { told: Some(told), ..self.bundle() }
+    }
+
     /// A true bundle.
     pub fn bundle(&self) -> BundleParts {
         self.bundle_of(self.events())
@@ -321,6 +364,7 @@ impl Scene {
             last: place(count, after, head),
             closed: NOW.unix_seconds(),
             tree: Some(tree),
+            told: None,
             notes: Vec::new(),
             signing: self.signing.clone(),
         }
@@ -405,24 +449,41 @@ impl BundleParts {
     /// Writes the bundle and signs it.
     pub fn lines(&self) -> Vec<String> {
         let head = self.tree.as_ref().map(LogTree::head);
-        let place = |claims: &Map<String, Value>| {
+        let place = |claims: &Map<String, Value>, asked: Option<&SubscriptionAsk>| {
             let mut claims = claims.clone();
             claims.extend(head.clone().map(|head| ("tree".to_owned(), head)));
+            if let Some(asked) = asked {
+                claims.entry("sub_digest").or_insert(json!(asked.digest()));
+            }
             let token = self.signing.sign("place+jwt", json!(claims).to_string().as_bytes());
-            json!({ "kind": "checkpoint", "token": token.unwrap() })
+            token.unwrap()
         };
+        let checkpoint =
+            |claims, asked| json!({ "kind": "checkpoint", "token": place(claims, asked) });
         let mut header = self.header.clone();
         if let Some(head) = &head {
             header["tree"] = head.clone();
+        }
+        let told = self.told.as_ref();
+        if let Some(told) = told {
+            header["asked"] = json!(told.asked);
+            header["sub_digest"] = json!(told.asked.digest());
         }
         let mut values = vec![
             header,
             self.keys.clone(),
             self.receipt_keys.clone(),
-            place(&self.first),
+            checkpoint(&self.first, told.map(|told| &told.asked)),
             self.contract.clone(),
         ];
-        values.extend(self.events.iter().enumerate().map(|(index, event)| {
+        for (index, event) in self.events.iter().enumerate() {
+            for (_, asked) in
+                told.iter().flat_map(|told| &told.changes).filter(|(at, _)| *at == index)
+            {
+                let here = self::place(event.sequence - 1, event.previous, None);
+                let token = place(&here, Some(asked));
+                values.push(json!({ "kind": "subscription", "asked": asked, "token": token }));
+            }
             let mut line = json!({
                 "kind": "event", "id": event.id.to_string(), "seq": event.sequence,
                 "prv": event.previous.to_string(), "digest": event.digest.to_string(),
@@ -432,9 +493,12 @@ impl BundleParts {
             if let (Some(tree), true) = (&self.tree, event.is_proved) {
                 line["inclusion"] = tree.inclusion(index);
             }
-            line
-        }));
-        values.push(place(&self.last));
+            if let Some(state) = told.and_then(|told| told.states.get(index)) {
+                line.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+            }
+            values.push(line);
+        }
+        values.push(checkpoint(&self.last, told.map(|told| told.before(usize::MAX))));
         values.extend(self.notes.clone());
         self.close(values.iter().map(|value| format!("{value}\n")).collect())
     }
