@@ -140,14 +140,14 @@ fn unread(error: SequenceReadError) -> Problem {
     }
 }
 
+/// Who asked for a bundle, and its place among those who read.
+type BundleReading = (Caller, Arc<readers::ReaderPlace>);
+
 /// Receipts without those that say again, under another signature, what one before them says.
 fn each_once<'a>(receipts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut said = BTreeSet::new();
     receipts.filter(|jws| said.insert(jws.rsplit_once('.').map(|(signed, _)| signed))).collect()
 }
-
-/// Who asked for a bundle, and its place among those who read.
-type BundleReading = (Caller, Arc<readers::ReaderPlace>);
 
 /// A bundle on its way to whoever asked.
 pub(super) struct Export {

@@ -162,7 +162,8 @@ impl Tally {
         let Ok(line) = serde_json::from_slice::<Line>(&self.begun) else { return };
         match &*line.kind {
             "event" => self.events += 1,
-            "receipt-keys" => self.receipt_keys_problem = line.problem,
+            // The lines with kept keys behind it have no problem of their own.
+            "receipt-keys" if line.problem.is_some() => self.receipt_keys_problem = line.problem,
             _ => {}
         }
     }

@@ -205,13 +205,7 @@ fn outward(
     let destinations =
         Arc::new(Destinations::open(clients, &data_key, random, metrics, destination));
     let (signals, told) = DeliverySignals::channel();
-    let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
-    let receipts = ReceiptChecker {
-        issuer,
-        aliases: config.issuer_aliases(),
-        remote: Arc::clone(&receipt_keys),
-        clock: Arc::clone(&clock),
-    };
+    let receipts = receipt_checker(config, &receipt_keys, &clock);
     let attempter = Arc::new(Attempter {
         sealer: Arc::clone(&sealer),
         destinations: Arc::clone(&destinations),
@@ -272,6 +266,19 @@ fn outward(
     let out =
         Outward { dispatch, attempter, subscription_service, handshakes, sealer, receipt_keys };
     Ok((out, told))
+}
+
+fn receipt_checker(
+    config: &Config,
+    keys: &Arc<RemoteKeys<VerifyingKeys>>,
+    clock: &Arc<dyn Clock>,
+) -> ReceiptChecker {
+    ReceiptChecker {
+        issuer: config.issuer_text().to_owned(),
+        aliases: config.issuer_aliases(),
+        remote: Arc::clone(keys),
+        clock: Arc::clone(clock),
+    }
 }
 
 fn sinks(config: &Config, (entropy, signals): (&Arc<dyn Entropy>, &DeliverySignals)) -> Arc<Sinks> {

@@ -9,7 +9,7 @@ use crate::ambient::Clock;
 use crate::deliver::outcome::Delivery;
 use crate::event::{ChainValue, EventId, SubscriptionId, TokenDigest};
 use crate::eventlog::ReceiptKey;
-use crate::keys::{RemoteKeys, VerifyingKey, VerifyingKeys};
+use crate::keys::{RemoteKeys, VerifyingKeys};
 use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader, signer_of};
 use crate::subscriptions::{ReceiptTerms, Subscription};
 
@@ -42,6 +42,23 @@ pub fn word_of(checked: &Result<SignedReceipt, ReceiptFault>) -> &'static str {
     }
 }
 
+/// The text of a receipt that was read, which is ASCII, and its key as it is kept with it.
+fn kept(
+    keys: &VerifyingKeys,
+    subscription: &SubscriptionId,
+    body: &[u8],
+) -> Result<(Arc<str>, ReceiptKey), ReceiptFault> {
+    let jws: Arc<str> = Arc::from(String::from_utf8_lossy(body.trim_ascii()));
+    let key = signer_of(&jws).and_then(|kid| keys.get(&kid)).ok_or(ReceiptFault::Invalid)?;
+    let signer = ReceiptKey {
+        subscription: subscription.clone(),
+        kid: key.kid().into(),
+        thumbprint: key.thumbprint().into(),
+        jwk: key.to_jwk().to_string().into(),
+    };
+    Ok((jws, signer))
+}
+
 /// A receipt under a key of its consumer, which is to be held against an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadReceipt {
@@ -68,16 +85,6 @@ impl ReadReceipt {
             return Err(ReceiptFault::Invalid);
         }
         Ok(SignedReceipt { token: self.receipt.token, jws: self.jws, signer: self.signer })
-    }
-}
-
-/// The key of a receipt as it is kept with it.
-fn kept_key(subscription: &SubscriptionId, key: &VerifyingKey) -> ReceiptKey {
-    ReceiptKey {
-        subscription: subscription.clone(),
-        kid: key.kid().into(),
-        thumbprint: key.thumbprint().into(),
-        jwk: key.to_jwk().to_string().into(),
     }
 }
 
@@ -131,8 +138,8 @@ impl ReceiptChecker {
             place: delivery.link.map(after),
             token,
         })?;
-        let signer = signer(&keys, of, body).ok_or(ReceiptFault::Invalid)?;
-        Ok(SignedReceipt { token, jws: text_of(body), signer })
+        let (jws, signer) = kept(&keys, &of.id, body)?;
+        Ok(SignedReceipt { token, jws, signer })
     }
 
     /// Reads receipts that a consumer gives for events that it has fetched. Keys behind an address are fetched at
@@ -162,9 +169,8 @@ impl ReceiptChecker {
                 read = self.read(&keys, subscription, text.as_bytes());
             }
             let read = read.and_then(|receipt| {
-                let signer = signer(&keys, subscription, text.as_bytes());
-                let signer = signer.ok_or(ReceiptFault::Invalid)?;
-                Ok(ReadReceipt { receipt, jws: text_of(text.as_bytes()), signer })
+                let (jws, signer) = kept(&keys, &subscription.id, text.as_bytes())?;
+                Ok(ReadReceipt { receipt, jws, signer })
             });
             all.insert(event, read);
             // A thousand signatures are work for milliseconds, and others need their turn.
@@ -195,15 +201,4 @@ impl ReceiptChecker {
             .iter()
             .fold(own, |read_as, alias| read_as.or_else(|error| read(alias).map_err(|_| error)))
     }
-}
-
-/// The text of a receipt that was read; it is ASCII.
-fn text_of(body: &[u8]) -> Arc<str> {
-    Arc::from(String::from_utf8_lossy(body.trim_ascii()))
-}
-
-/// The key of a set that a receipt names, as it is kept with it.
-fn signer(keys: &VerifyingKeys, subscription: &Subscription, body: &[u8]) -> Option<ReceiptKey> {
-    let key = keys.get(&signer_of(&text_of(body))?)?;
-    Some(kept_key(&subscription.id, key))
 }
