@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::api::evidence_contract;
+use crate::api::evidence_incarnations;
 use crate::api::find_subscription::problem;
 use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
@@ -91,6 +92,7 @@ pub async fn export(
         to,
         at: services.clock.now(),
         tree: Some(services.store.tree.tree_head().await?),
+        incarnation: services.subscription_service.sealer().incarnations().current(),
     };
     tracing::info!(
         caller.id = %caller.id(),
@@ -231,7 +233,12 @@ impl Export {
     async fn write(&mut self, start: SequenceCheckpoint) -> Result<(), Broken> {
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
+        let records = evidence_incarnations::records(&self.services, self.header.tree).await?;
         self.keys().await?;
+        for (record, proof) in records {
+            let line = self.bundle.incarnation(&record, &proof);
+            self.say(line).await?;
+        }
         self.receipt_keys().await?;
         let start = self.first_heard(start).await?;
         let before = Position(start.position.0.saturating_sub(1));

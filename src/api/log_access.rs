@@ -16,11 +16,14 @@ pub struct LogProofs {
     /// One read of the tree at a time: whoever asks, known or not, has one of the readers of the log, and the
     /// others are for consumers.
     pub reading: Semaphore,
+    /// Whether the log lacks what is known of it, and is looked at all the same: nothing is signed in its
+    /// name then.
+    pub is_set_back: bool,
 }
 
 impl LogProofs {
     /// Signs with this key, and answers these.
-    pub fn new(note_key: Arc<NoteSigningKey>, access: ProofAccess) -> Self {
-        Self { note_key, access, reading: Semaphore::new(1) }
+    pub fn new(note_key: Arc<NoteSigningKey>, access: ProofAccess, is_set_back: bool) -> Self {
+        Self { note_key, access, reading: Semaphore::new(1), is_set_back }
     }
 }

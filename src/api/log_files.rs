@@ -12,7 +12,7 @@ use crate::api::log_proofs::enter;
 use crate::api::publication_sight::MaybeCaller;
 use crate::api::{Code, Problem, Services};
 use crate::eventlog::{LogError, ProofAccess};
-use crate::transparency::{LeafData, LogNote, NoteKey, SignedNote, Tile};
+use crate::transparency::{LeafData, LogNote, NoteKey, SignedNote, Tile, TreeRoot};
 
 /// What stands before the name of a tile.
 const TILES: &str = "/log/tile/";
@@ -30,8 +30,18 @@ pub async fn checkpoint(
 ) -> Result<Response, Problem> {
     let _turn = enter(&services, &caller).await?;
     let head = services.store.tree.tree_head().await?;
+    let present = services.subscription_service.sealer().incarnations().current();
+    note(&services, present, head.tree)
+}
+
+/// The tree of an incarnation, as a note that the log has signed.
+pub(super) fn note(
+    services: &Services,
+    incarnation: u64,
+    tree: TreeRoot,
+) -> Result<Response, Problem> {
     let address = format!("{}/log", services.issuer.as_str().trim_end_matches('/'));
-    let note = LogNote { origin: LogNote::origin_of(&address), tree: head.tree };
+    let note = LogNote { origin: LogNote::origin_of(&address, incarnation), tree };
     let text = note.to_string();
     let failed = |error: &(dyn std::error::Error + 'static)| Problem::internal(error);
     let signature =
@@ -40,7 +50,7 @@ pub async fn checkpoint(
     // An address is a name: it has no spaces, and the origin no plus signs.
     let signatures = key.iter().map(|key| key.signature(signature.clone())).collect();
     let media_type = (CONTENT_TYPE, "text/plain; charset=utf-8");
-    let policy = (CACHE_CONTROL, kept(&services, ASK_AGAIN));
+    let policy = (CACHE_CONTROL, kept(services, ASK_AGAIN));
     Ok(([media_type, policy], SignedNote { text, signatures }.to_string()).into_response())
 }
 
@@ -67,9 +77,19 @@ pub async fn tile(
     let _turn = enter(&services, &caller).await?;
     // As it is written: what a path decodes to has other names, too, and caches would keep each.
     let path = uri.path().strip_prefix(TILES).unwrap_or_default();
+    let head = services.store.tree.tree_head().await?;
+    piece(&services, path, head.tree).await
+}
+
+/// A tile of a tree, by its name.
+pub(super) async fn piece(
+    services: &Services,
+    path: &str,
+    within: TreeRoot,
+) -> Result<Response, Problem> {
     let tile: Tile = path.parse().map_err(|_| Problem::not_found("tile"))?;
     let tree = &services.store.tree;
-    if !tile.is_in(tree.tree_head().await?.tree.size) {
+    if !tile.is_in(within.size) {
         return Err(Problem::not_found("tile"));
     }
     let span = tile.span();
@@ -84,7 +104,7 @@ pub async fn tile(
         leaves.iter().flat_map(entry).collect()
     };
     let media_type = (CONTENT_TYPE, "application/octet-stream");
-    let policy = (CACHE_CONTROL, kept(&services, FOR_EVER));
+    let policy = (CACHE_CONTROL, kept(services, FOR_EVER));
     Ok(([media_type, policy], bytes).into_response())
 }
 

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 
 use crate::api::{
     access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
-    external_ids, grants, health, log, log_files, log_proofs, oauth_token, poll, post_events,
+    external_ids, grants, health, log, log_files, log_incarnations, log_proofs, oauth_token, poll, post_events,
     problem, problem_pages, published, pull, quarantine, queues, receipts, redrives, replays,
     schemas, sink_credential, stream, subscriptions, verify,
 };
@@ -56,6 +56,9 @@ const SHOWN: &str = "ShownSubscription";
         log::show,
         log_files::checkpoint,
         log_files::tile,
+        log_incarnations::list,
+        log_incarnations::checkpoint,
+        log_incarnations::tile,
         log_proofs::inclusion,
         log_proofs::consistency,
         queues::list,

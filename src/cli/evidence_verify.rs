@@ -13,6 +13,7 @@ use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::proof::{BundleReport, BundleVerdict, NoBundle, verify_bundle};
 use crate::seal::evidence::{BundleTrust, Examiner, Flaw};
+use crate::transparency::Incarnation;
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -99,6 +100,8 @@ fn report(found: &BundleReport<'_>) -> Value {
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
         "tree": examiner.tree(), "unproved": examiner.unproved(),
+        "incarnation": header.map(|header| header.incarnation),
+        "incarnations": examiner.incarnations().iter().map(incarnation).collect::<Vec<_>>(),
         "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
         "unchecked-receipts": examiner.unchecked_receipts,
         "doubtful-receipts": examiner.doubtful_receipts,
@@ -110,6 +113,28 @@ fn report(found: &BundleReport<'_>) -> Value {
         "receipt-keys-problem": examiner.receipt_keys_problem,
         "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
     })
+}
+
+/// An incarnation that a restore has begun, and how many positions it has lost, if that is known.
+fn incarnation(record: &Incarnation) -> Value {
+    let mut told = json!(record);
+    if let Some(members) = told.as_object_mut() {
+        members.insert("lost".to_owned(), json!(record.lost()));
+    }
+    told
+}
+
+/// The same in words.
+fn restored(record: &Incarnation) -> String {
+    let lost = match record.lost() {
+        Some(0) => "nothing that is known of was lost".to_owned(),
+        Some(lost) => format!("{lost} positions behind that were lost"),
+        None => "how much was lost is not known".to_owned(),
+    };
+    format!(
+        "restored at {}: incarnation {} of the log went on behind position {} of incarnation {}; {lost}",
+        record.began, record.number, record.survivors.position, record.survivors.incarnation
+    )
 }
 
 fn text(found: &BundleReport<'_>, args: &Args) -> String {
@@ -138,6 +163,7 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         examiner.receipts,
         examiner.unchecked_receipts,
     ));
+    lines.extend(examiner.incarnations().iter().map(restored));
     if examiner.unproved() > 0 {
         lines.push(format!("{} events are from before the tree over the log", examiner.unproved()));
     }

@@ -4,8 +4,10 @@
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
+use crate::cli::log_incarnation::last_number;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::{EventDigest, EventId};
+use crate::eventlog::StoredLog;
 use crate::gateway::read_keys;
 use crate::transparency::{
     LeafData, LogNote, NoteKey, ProofError, TreeHash, TreeRoot, verify_consistency,
@@ -84,7 +86,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
 }
 
 /// Prints the verifier key of the log, of the settings and the key directory.
-pub(super) fn key(context: &Context) -> CommandResult {
+pub(super) fn key(incarnation: Option<u64>, context: &Context) -> CommandResult {
     let config = context.config()?;
     let ring = read_keys(&config, &crate::ambient::SystemEntropy).map_err(Failure::blame)?;
     let found = ring.present_note_key().map_err(Failure::blame)?;
@@ -95,7 +97,13 @@ pub(super) fn key(context: &Context) -> CommandResult {
         )));
     };
     let address = format!("{}/log", config.issuer.as_str().trim_end_matches('/'));
-    let key = NoteKey::new(&LogNote::origin_of(&address), found.public());
+    let incarnation = match incarnation {
+        Some(number) => number,
+        // Without a log there is the first one, which the first start begins.
+        None if !StoredLog::is_at(&config.data_dir) => 1,
+        None => last_number(&StoredLog::open(&config.data_dir).map_err(Failure::blame)?)?,
+    };
+    let key = NoteKey::new(&LogNote::origin_of(&address, incarnation), found.public());
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)

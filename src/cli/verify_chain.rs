@@ -12,15 +12,19 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::harmless::{harmless, harmless_line};
+use crate::cli::record_file;
 use crate::cli::token_keys::Parties;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::{ChainValue, SubscriptionId, Timestamp};
-use crate::proof::{ChainReport, ChainTrust, StoredTokens, verify_chain};
+use crate::proof::{ChainReport, ChainTrust, LostEvents, StoredTokens, verify_chain};
 use crate::seal::{
     AccessEnd, ChainStanding, Checkpoint, ComingAccessEnd, Finding, MissingKey, NumberedToken,
     PlaceClaims,
 };
 use crate::transparency::{TreeHead, TreeRoot};
+
+/// So many lost events are named in words; programs are told of all.
+const MOST_TOLD: usize = 20;
 
 /// Which tokens, of which subscription, and where its chain begins.
 #[derive(Debug, clap::Args)]
@@ -37,6 +41,10 @@ pub struct Args {
     /// A signed checkpoint, which tells whether the last event held is the newest
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
+    /// Signed records of the log's incarnations, as `GET /log/incarnations` gives them, or a bundle of
+    /// evidence that holds them: behind a restore that they declare, the chain goes on
+    #[arg(long, value_name = "FILE")]
+    incarnations: Vec<PathBuf>,
     /// The first sequence number to check; 1, if not given
     #[arg(long, value_name = "SEQ", requires = "chain",
         value_parser = clap::value_parser!(u64).range(1..))]
@@ -61,6 +69,8 @@ struct Report {
     others: usize,
     earlier: usize,
     missing_keys: BTreeSet<String>,
+    lost: Vec<Value>,
+    undeclared: BTreeSet<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<Value>,
     findings: Vec<Value>,
@@ -75,6 +85,9 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let mut stored = StoredTokens::default();
     for file in &args.files {
         read(file, &mut stored, of).map_err(Failure::input)?;
+    }
+    for file in &args.incarnations {
+        record_file::read(file, &mut stored, &trust).map_err(Failure::input)?;
     }
     let checkpoint = args.checkpoint.as_deref().map(checkpoint).transpose();
     let checkpoint = checkpoint.map_err(Failure::input)?;
@@ -139,6 +152,7 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
             "issued-at": checkpoint.issued_at,
             "head": checkpoint.head.map(|head| head.to_string()),
             "tree": checkpoint.tree,
+            "incarnation": checkpoint.incarnation,
             "held": word(*standing),
             "ended": checkpoint.ended.iter().map(ended).collect::<Vec<_>>(),
             "ending": checkpoint.ending.iter().map(ending).collect::<Vec<_>>(),
@@ -160,9 +174,23 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
         others: stored.others,
         earlier: check.earlier,
         missing_keys: stored.missing_keys.clone(),
+        lost: found.lost.iter().map(|lost| lost_events(lost, stored)).collect(),
+        undeclared: found.undeclared.clone(),
         checkpoint,
         findings,
     }
+}
+
+/// Events that a declared restore has lost, with what the record says of it.
+fn lost_events(lost: &LostEvents, stored: &StoredTokens) -> Value {
+    let record = stored.incarnations().find(|record| record.number == lost.incarnation);
+    json!({
+        "incarnation": lost.incarnation,
+        "began": record.map(|record| record.began),
+        "survivors": record.map(|record| &record.survivors),
+        "before": record.map(|record| &record.before),
+        "events": lost.events.iter().copied().map(numbered).collect::<Vec<_>>(),
+    })
 }
 
 const fn word(standing: ChainStanding) -> &'static str {
@@ -198,6 +226,9 @@ fn finding(finding: &Finding) -> Value {
             json!({"kind": kind, "event": numbered(*event), "after": after.map(numbered)})
         }
         Finding::Contradicted { sequence } => json!({"kind": kind, "sequence": sequence}),
+        Finding::Undeclared { incarnation } | Finding::Forked { incarnation } => {
+            json!({"kind": kind, "incarnation": incarnation})
+        }
     }
 }
 
@@ -252,6 +283,7 @@ fn text(found: &ChainReport) -> String {
             let _ = writeln!(text, "tree: {size} leaves from position {first} on, root {root}");
         }
     }
+    tell_losses(found, &mut text);
     if !stored.missing_keys.is_empty() {
         let missing: Vec<&str> = stored.missing_keys.iter().map(String::as_str).collect();
         let _ = writeln!(text, "missing-keys: {}", missing.join(" "));
@@ -270,6 +302,32 @@ fn text(found: &ChainReport) -> String {
         check.next.previous,
     );
     harmless(&text).into_owned()
+}
+
+/// What restores have lost, by the word of the gateway.
+fn tell_losses(found: &ChainReport, text: &mut String) {
+    for LostEvents { incarnation, events } in &found.lost {
+        let count = events.len();
+        let _ = write!(
+            text,
+            "lost: {count} events held are not in the log any more, since its incarnation {incarnation} \
+             began without them:"
+        );
+        for event in events.iter().take(MOST_TOLD) {
+            let _ = write!(text, " {event}");
+        }
+        let _ = if count > MOST_TOLD {
+            writeln!(text, " and {} more", count - MOST_TOLD)
+        } else {
+            writeln!(text)
+        };
+    }
+    for number in &found.undeclared {
+        let _ = writeln!(
+            text,
+            "undeclared: no record of incarnation {number} of the log was given; --incarnations takes it"
+        );
+    }
 }
 
 fn ended(end: &AccessEnd) -> Value {

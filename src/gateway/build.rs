@@ -14,7 +14,7 @@ use crate::api::{
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
-    Handshake, Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker,
+    Handshake, Handshakes, HandshakesParts, Ledger, LogIncarnations, PullService, PullServiceParts, ReceiptChecker,
     Sealer, SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
@@ -25,6 +25,7 @@ use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{check_log_is_there, guard};
+use crate::gateway::incarnations::take_up_incarnations;
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_keys::take_up_keys;
@@ -56,6 +57,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let (store, engine) = open_store(&config.data_dir, config.log.limits(), of_machine, &metrics)?;
     let own = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
     let log_guard = guard(&config, (&store, &own.data_key), &entropy).await?;
+    let incarnations = take_up_incarnations(&config, (&store, &own.ring), &*clock).await?;
     let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
     let queues = aws.queues(&config, &machine, (&admit, &metrics));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
@@ -63,7 +65,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let access = open_access((&config, &machine), &publications, &store).await?;
     let (out, signals) = outward(
         (&config, &machine, access),
-        (&egress, &own.ring, Arc::clone(&own.data_key)),
+        (&egress, &own.ring, Arc::clone(&own.data_key), incarnations),
         event_buses,
         (&store, &ledger, &metrics),
     )?;
@@ -97,7 +99,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         queues,
         store,
         ring: Arc::clone(&own.ring),
-        log_proofs: LogProofs::new(own.note_key, config.log.proofs),
+        log_proofs: LogProofs::new(own.note_key, config.log.proofs, log_guard.is_set_back),
         receipt_keys: out.receipt_keys,
         catalog,
         publications,
@@ -154,11 +156,14 @@ struct Outward {
     receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
 }
 
+/// The guard of the way out, the gateway's keys, and the incarnations of its log.
+type OwnParts<'a> = (&'a Arc<Egress>, &'a Arc<KeyRing>, Arc<DataKey>, Arc<LogIncarnations>);
+
 type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 
 fn outward(
     (config, machine, access): (&Config, &Machine, Arc<Access>),
-    (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
+    (egress, ring, data_key, incarnations): OwnParts<'_>,
     event_buses: EventBuses,
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Told), BuildError> {
@@ -166,7 +171,7 @@ fn outward(
     let EventBuses { permissions, external_ids, destination } = event_buses;
     let clients = GuardedClients::new(egress).map_err(BuildError::Client)?;
     let remote = remote_keys(&clients, machine);
-    let sealer = sealer(config, (ring, &data_key), remote, &clock);
+    let sealer = sealer(config, (ring, &data_key, incarnations), remote, &clock);
     let receipt_keys = remote_keys(&clients, machine);
     let random = (&clock, &entropy);
     let destinations =
@@ -249,7 +254,7 @@ fn subscriptions(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Subs
 
 fn sealer(
     config: &Config,
-    (ring, data_key): (&Arc<KeyRing>, &Arc<DataKey>),
+    (ring, data_key, incarnations): (&Arc<KeyRing>, &Arc<DataKey>, Arc<LogIncarnations>),
     remote: Arc<RemoteKeys>,
     clock: &Arc<dyn Clock>,
 ) -> Arc<Sealer> {
@@ -259,6 +264,7 @@ fn sealer(
         signature: config.keys.algorithms.first().copied().unwrap_or_default(),
         ring: Arc::clone(ring),
         data_key: Arc::clone(data_key),
+        incarnations,
         remote,
         clock: Arc::clone(clock),
     }))

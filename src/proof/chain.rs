@@ -1,9 +1,10 @@
 //! Judges what a consumer has kept of a subscription: the chain, and how far it reaches.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::event::{EventDigest, EventId, SubscriptionId};
-use crate::proof::{ChainTrust, StoredTokens};
+use crate::proof::lives::Lives;
+use crate::proof::{ChainTrust, LostEvents, StoredTokens};
 use crate::seal::{ChainCheck, ChainStanding, Checkpoint, Finding, Link, PlaceClaims, signer_of};
 
 /// Why a checkpoint tells nothing.
@@ -26,6 +27,10 @@ pub struct ChainReport {
     pub stored: StoredTokens,
     /// What is wrong with the chain.
     pub check: ChainCheck,
+    /// What is held and a declared restore has lost; no flaw, and not in the chain that goes on.
+    pub lost: Vec<LostEvents>,
+    /// Incarnations of the log that something names and no record declares.
+    pub undeclared: BTreeSet<u64>,
     /// The checkpoint, and how far what is held reaches next to it; or why it tells nothing.
     pub checkpoint: Option<Result<(ChainStanding, Checkpoint), CheckpointProblem>>,
 }
@@ -60,7 +65,7 @@ fn contradicting(links: &[Link], replayed: &[(EventId, EventDigest)]) -> Vec<Fin
 }
 
 /// Follows the chain through the tokens that were kept, from a number and the chain value before it on, and
-/// compares with a signed checkpoint, if there is one.
+/// compares with a signed checkpoint, if there is one. It goes on behind restores that a record declares.
 pub fn verify_chain(
     mut stored: StoredTokens,
     start: PlaceClaims,
@@ -68,13 +73,48 @@ pub fn verify_chain(
     (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
 ) -> ChainReport {
     let links = std::mem::take(&mut stored.links);
-    let contradicting = contradicting(&links, &stored.replayed);
-    let mut check = ChainCheck::of(start, links);
-    check.findings.extend(contradicting);
-    let checkpoint = checkpoint.map(|token| match trust.read(token) {
-        Some(checkpoint) if checkpoint.subscription == *subscription => {
-            Ok((check.compare(&checkpoint), checkpoint))
+    let lives = &stored.lives;
+    let (living, lost) = lives.split(&links);
+    let mut check = ChainCheck::of(start, living);
+    // What was lost was whole in its time.
+    for ended in lives.ended(&links) {
+        let then = ChainCheck::of(start, lives.history(ended, &links));
+        take_over(&mut check, then.findings, false);
+    }
+    take_over(&mut check, contradicting(&links, &stored.replayed), false);
+    let doubled = lives.doubled.iter().map(|number| Finding::Forked { incarnation: *number });
+    check.findings.extend(doubled);
+    let checkpoint = checkpoint.map(|token| read(token, &mut stored, (subscription, trust)));
+    let lives = &stored.lives;
+    let checkpoint = checkpoint.map(|read| {
+        read.map(|checkpoint| (compare(&mut check, &checkpoint, lives, (start, &links)), checkpoint))
+    });
+    let read = checkpoint.as_ref().and_then(|read| read.as_ref().ok());
+    let undeclared = lives.undeclared(read.map(|(_, checkpoint)| checkpoint));
+    if !check.findings.is_empty() {
+        let restored = undeclared.iter().map(|number| Finding::Undeclared { incarnation: *number });
+        check.findings.extend(restored);
+    }
+    ChainReport { stored, check, lost, undeclared, checkpoint }
+}
+
+/// Takes findings over that are not there yet; what is missing of what was lost is no finding.
+fn take_over(check: &mut ChainCheck, findings: Vec<Finding>, is_missed: bool) {
+    for finding in findings {
+        let counts = is_missed || !matches!(finding, Finding::Missing { .. });
+        if counts && !check.findings.contains(&finding) {
+            check.findings.push(finding);
         }
+    }
+}
+
+fn read(
+    token: &str,
+    stored: &mut StoredTokens,
+    (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
+) -> Result<Checkpoint, CheckpointProblem> {
+    match trust.read(token) {
+        Some(checkpoint) if checkpoint.subscription == *subscription => Ok(checkpoint),
         Some(other) => Err(CheckpointProblem::OtherSubscription(other.subscription)),
         None => Err(match signer_of(token).filter(|kid| trust.issuer_keys.get(kid).is_none()) {
             Some(kid) => {
@@ -83,6 +123,25 @@ pub fn verify_chain(
             }
             None => CheckpointProblem::Invalid,
         }),
-    });
-    ChainReport { stored, check, checkpoint }
+    }
+}
+
+/// Compares with a checkpoint: one of before a restore with what was held then.
+fn compare(
+    check: &mut ChainCheck,
+    checkpoint: &Checkpoint,
+    lives: &Lives,
+    (start, links): (PlaceClaims, &[Link]),
+) -> ChainStanding {
+    take_over(check, lives.contradicting(checkpoint), false);
+    let number = checkpoint.incarnation;
+    if number >= lives.newest() {
+        return check.compare(checkpoint);
+    }
+    let mut then = ChainCheck::of(start, lives.history(number, links));
+    then.findings.clear();
+    let standing = then.compare(checkpoint);
+    let is_kept = checkpoint.head.is_none_or(|head| lives.has_kept(number, head));
+    take_over(check, then.findings, is_kept);
+    standing
 }

@@ -44,6 +44,8 @@ pub struct Checkpoint {
     /// `tree`: the tree over the log when this was signed, which has every event up to `head`; nothing
     /// where a gateway of before has signed.
     pub tree: Option<TreeHead>,
+    /// `incarnation`: which one of the log it was; the first where a gateway of before has signed.
+    pub incarnation: u64,
 }
 
 /// A publication that the consumer of a checkpoint cannot hear any more.
@@ -98,6 +100,7 @@ fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String,
         "seq": checkpoint.sequence,
         "chain": checkpoint.chain.to_string(),
         "head": checkpoint.head.map(|head| head.to_string()),
+        "incarnation": checkpoint.incarnation,
     });
     if let Some(claims) = claims.as_object_mut() {
         // What says nothing is left out, as it was before there were grants.
@@ -184,6 +187,7 @@ impl CheckpointReader<'_> {
                 None => None,
                 Some(tree) => Some(serde_json::from_value(tree.clone()).ok()?),
             },
+            incarnation: signed::number_or_first(&claims, "incarnation")?,
         })
     }
 }

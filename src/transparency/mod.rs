@@ -13,6 +13,7 @@
 
 mod frontier;
 mod head;
+mod incarnation;
 mod leaf;
 mod log_note;
 mod note;
@@ -28,6 +29,7 @@ mod tree_hash;
 
 pub use frontier::Frontier;
 pub use head::{MOST_LEAVES, TreeHead, TreeRoot};
+pub use incarnation::{Incarnation, Incarnations, LogHead};
 pub use leaf::LeafData;
 pub use log_note::LogNote;
 pub use note::{NoteError, NoteKey, NoteKeyError, NoteSignature, SignedNote};

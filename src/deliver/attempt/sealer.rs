@@ -8,6 +8,7 @@ use moka::future::Cache;
 use crate::access::ComingEnd;
 use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
+use crate::deliver::attempt::LogIncarnations;
 use crate::deliver::outcome::Delivery;
 use crate::event::{
     ChainValue, CloudEvent, EventId, EventTime, SubscriptionId, Timestamp, TraceContext,
@@ -19,12 +20,12 @@ use crate::keys::{
 };
 use crate::seal::{
     self, AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims,
-    Sealed, cloudevent_type, seal, sign_checkpoint, sign_place,
+    Sealed, cloudevent_type, seal, sign_checkpoint, sign_incarnation, sign_place,
 };
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
 };
-use crate::transparency::TreeHead;
+use crate::transparency::{Incarnations, TreeHead};
 
 /// How long a sealed event is good for further attempts.
 const SEALED_FOR: Duration = Duration::from_hours(1);
@@ -69,6 +70,8 @@ pub struct SealerParts {
     pub ring: Arc<KeyRing>,
     /// Decrypts shared secrets.
     pub data_key: Arc<DataKey>,
+    /// The incarnations of the log.
+    pub incarnations: Arc<LogIncarnations>,
     /// Fetches consumers' keys.
     pub remote: Arc<RemoteKeys>,
     /// The time.
@@ -158,6 +161,7 @@ impl Sealer {
             place,
             replay: delivery.replay.as_ref(),
             transaction: trace.as_ref().map(TraceContext::trace_id),
+            incarnation: self.parts.incarnations.of(&delivery.subscription, delivery.entry.position),
             salted: salt.map(|salt| SaltedClaims { salt, publication_version: version.as_deref() }),
             event: &event.to_json(),
             ..self.claims(&delivery.subscription, *id, time.epoch_seconds())
@@ -243,6 +247,7 @@ impl Sealer {
             place: None,
             replay: None,
             salted: None,
+            incarnation: 1,
             event_type: &self.event_type,
             event: "{}",
         }
@@ -336,6 +341,26 @@ impl Sealer {
         Ok(sign_place(&place, &self.signing_key(subscription)?)?)
     }
 
+    /// The incarnations of the log.
+    pub fn incarnations(&self) -> &Incarnations {
+        self.parts.incarnations.all()
+    }
+
+    /// The signed records of all incarnations but the first, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Later: there is no key to sign with.
+    pub fn incarnation_records(&self) -> Result<Vec<String>, SealerError> {
+        let algorithm = self.parts.signature;
+        self.parts.incarnations.records(&self.parts.ring, |incarnation| {
+            let key = self.parts.ring.active(algorithm);
+            let key = key.ok_or(SealerError::NoSigningKey(algorithm))?;
+            let of = (self.issuer(), self.parts.clock.now());
+            Ok(sign_incarnation(incarnation, of, &key)?)
+        })
+    }
+
     fn checkpoint(
         &self,
         subscription: &Subscription,
@@ -355,6 +380,7 @@ impl Sealer {
             ending: Vec::new(),
             closing: false,
             tree,
+            incarnation: self.incarnations().current(),
         }
     }
 }

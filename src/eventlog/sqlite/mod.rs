@@ -22,6 +22,7 @@ mod contexts;
 mod database;
 mod envelopes;
 mod holding;
+mod incarnating;
 mod letters;
 mod log;
 mod log_size;

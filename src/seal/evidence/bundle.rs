@@ -26,6 +26,8 @@ pub struct Header {
     pub at: Timestamp,
     /// The tree over the log then; nothing in a bundle of before there was one.
     pub tree: Option<TreeHead>,
+    /// Which incarnation of the log it was; the first in a bundle of before there were several.
+    pub incarnation: u64,
 }
 
 /// An event of a bundle.
@@ -67,6 +69,7 @@ impl EvidenceBundle {
             "audience": header.audience, "subscription": header.subscription,
             "from": header.from.map(|id| id.to_string()),
             "to": header.to.map(|id| id.to_string()), "at": header.at,
+            "incarnation": header.incarnation,
         });
         if let (Some(tree), Some(members)) = (header.tree, line.as_object_mut()) {
             members.insert("tree".to_owned(), json!(tree));
@@ -87,6 +90,12 @@ impl EvidenceBundle {
             Ok(jwks) => json!({"kind": "receipt-keys", "jwks": jwks, "fetched": fetched}),
             Err(problem) => json!({"kind": "receipt-keys", "jwks": null, "problem": problem}),
         })
+    }
+
+    /// The signed record of an incarnation, before the first checkpoint, and that the tree of the header
+    /// begins with what survived.
+    pub fn incarnation(&mut self, token: &str, proof: &[TreeHash]) -> String {
+        self.line(&json!({"kind": "incarnation", "token": token, "proof": proof}))
     }
 
     /// A signed checkpoint, before the first event and after the last.

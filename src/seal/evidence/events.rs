@@ -63,6 +63,9 @@ impl Examiner<'_> {
             return wrong("the event in the token is not the one that the chain covers");
         }
         self.opened += 1;
+        if let Err(problem) = self.incarnations.hold(opened.incarnation(), id) {
+            self.find(problem);
+        }
         if let Some(claims) = opened.claims().as_object() {
             self.issued_not_before("the token", claims, Some(id));
         }

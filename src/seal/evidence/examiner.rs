@@ -8,10 +8,11 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
+use crate::seal::evidence::incarnations::ToldIncarnations;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
-use crate::seal::{Opened, PlaceClaims};
-use crate::transparency::TreeHead;
+use crate::seal::{Opened, PlaceClaims, signed};
+use crate::transparency::{Incarnation, TreeHead};
 
 /// So many flaws are told; the others are counted.
 const MOST_FLAWS: usize = 100;
@@ -95,6 +96,7 @@ pub struct Examiner<'a> {
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
+    pub(super) incarnations: ToldIncarnations,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -157,6 +159,7 @@ impl<'a> Examiner<'a> {
             next: None,
             newest: None,
             tree: ToldTree::default(),
+            incarnations: ToldIncarnations::default(),
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
@@ -192,6 +195,11 @@ impl<'a> Examiner<'a> {
     /// The tree over the log as the bundle told it last.
     pub const fn tree(&self) -> Option<TreeHead> {
         self.tree.head
+    }
+
+    /// The incarnations of the log that the bundle declares, oldest first, without the first one.
+    pub fn incarnations(&self) -> &[Incarnation] {
+        &self.incarnations.records
     }
 
     /// Events of which the bundle does not prove that they are in the tree, though it tells of one: those
@@ -261,6 +269,7 @@ impl<'a> Examiner<'a> {
             }
             // A key may begin to sign at any time, also while the keys for receipts are fetched.
             (Stage::First | Stage::Events | Stage::Closing, "keys") => self.take_keys(&members)?,
+            (Stage::First, "incarnation") => self.take_incarnation(&members)?,
             (Stage::First, "receipt-keys") => self.take_receipt_keys(&members)?,
             (Stage::First, "checkpoint") => {
                 self.stage = Stage::Events;
@@ -326,7 +335,10 @@ impl<'a> Examiner<'a> {
             to: bound("to")?,
             at: parsed(members, "at")?,
             tree: self.tree.begin(members.get("tree"))?,
+            incarnation: signed::number_or_first(members, "incarnation")
+                .ok_or_else(|| "`incarnation` is malformed".to_owned())?,
         };
+        self.incarnations.head = header.incarnation;
         let issuer = header.issuer.clone();
         self.header = Some(header);
         self.stage = Stage::Keys;

@@ -7,6 +7,7 @@ mod bundle;
 mod events;
 mod examiner;
 mod dates;
+mod incarnations;
 mod signatures;
 mod trees;
 mod trust;

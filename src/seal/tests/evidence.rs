@@ -18,6 +18,7 @@ fn header() -> Header {
         to: Some(EventId::MAX),
         at: NOW,
         tree: None,
+        incarnation: 1,
     }
 }
 
@@ -71,6 +72,7 @@ fn written(
             ending: Vec::new(),
             closing: false,
             tree,
+            incarnation: 1,
         };
         sign_place(&checkpoint, &parties.signing).unwrap()
     };

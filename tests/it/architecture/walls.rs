@@ -24,7 +24,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("access", &["event", "ambient", "telemetry", "eventlog"]),
     ("subscriptions", &["event", "ambient", "telemetry", "route", "eventlog", "keys", "access"]),
     ("seal", &["event", "ambient", "transparency", "keys"]),
-    ("proof", &["event", "contract", "identify", "keys", "seal"]),
+    ("proof", &["event", "transparency", "contract", "identify", "keys", "seal"]),
     (
         "deliver",
         &[

@@ -187,6 +187,7 @@ impl Scene {
             replay: None,
             salted: salted
                 .then_some(SaltedClaims { salt: SALT, publication_version: Some("1.0.0") }),
+            incarnation: 1,
             event_type: &cloudevent_type(ISSUER),
             event: &event,
         };
