@@ -165,10 +165,7 @@ async fn head_of(services: &Services, incarnation: Option<u64>) -> Result<TreeHe
 }
 
 /// The size that is wanted, of those that the tree has had.
-fn size(
-    wanted: Option<u64>,
-    (head, incarnation): (TreeHead, Option<u64>),
-) -> Result<u64, Problem> {
+fn size(wanted: Option<u64>, (head, incarnation): (TreeHead, Option<u64>)) -> Result<u64, Problem> {
     let most = head.tree.size;
     match (wanted.unwrap_or(most), incarnation) {
         (size, _) if size <= most => Ok(size),

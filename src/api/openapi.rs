@@ -10,9 +10,9 @@ use utoipa::OpenApi;
 
 use crate::api::{
     access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
-    external_ids, grants, health, log, log_files, log_incarnations, log_proofs, oauth_token, poll, post_events,
-    problem, problem_pages, published, pull, quarantine, queues, receipts, redrives, replays,
-    schemas, sink_credential, stream, subscriptions, verify,
+    external_ids, grants, health, log, log_files, log_incarnations, log_proofs, oauth_token, poll,
+    post_events, problem, problem_pages, published, pull, quarantine, queues, receipts, redrives,
+    replays, schemas, sink_credential, stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 

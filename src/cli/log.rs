@@ -121,8 +121,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             let new = next.choose((&identity, last), &directory, context)?;
             let number = new.number;
             restoring.finish(&SystemClock, &SystemEntropy, new).map_err(Failure::blame)?;
-            let told =
-                json!({ "directory": directory, "incarnation": number, "verified": report });
+            let told = json!({ "directory": directory, "incarnation": number, "verified": report });
             output.item(&told, |_| {
                 format!(
                     "the log is in {}, as incarnation {number}; run `sealway log restored` if it is the one to go on with, or \

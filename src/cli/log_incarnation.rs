@@ -83,7 +83,9 @@ impl NextIncarnation {
         let checkpoint = reader.read(token).map_err(|_| refused())?;
         let Some(tree) = checkpoint.tree else {
             let place = place.display();
-            return Err(Failure::input(anyhow!("{place} is of before there was a tree over the log")));
+            return Err(Failure::input(anyhow!(
+                "{place} is of before there was a tree over the log"
+            )));
         };
         // It has every event up to the last leaf, and says which of them its consumer was to know of.
         let position = tree.first.saturating_add(tree.tree.size).saturating_sub(1);

@@ -43,7 +43,10 @@ pub(super) fn read(
             stored.take_incarnation(&record, || format!("{name}, line {number}"), trust);
         }
     }
-    ensure!(is_understood, "{name} is neither an answer of /log/incarnations nor a bundle of evidence");
+    ensure!(
+        is_understood,
+        "{name} is neither an answer of /log/incarnations nor a bundle of evidence"
+    );
     Ok(())
 }
 

@@ -14,8 +14,8 @@ use crate::api::{
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
-    Handshake, Handshakes, HandshakesParts, Ledger, LogIncarnations, PullService, PullServiceParts, ReceiptChecker,
-    Sealer, SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
+    Handshake, Handshakes, HandshakesParts, Ledger, LogIncarnations, PullService, PullServiceParts,
+    ReceiptChecker, Sealer, SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
@@ -53,7 +53,6 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let aws = AwsEdges::new(&config, &egress);
     let listener = listen(&config).await?;
     let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
-    check_log_is_there(&config)?;
     let (store, engine) = open_store(&config.data_dir, config.log.limits(), of_machine, &metrics)?;
     let own = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
     let log_guard = guard(&config, (&store, &own.data_key), &entropy).await?;
@@ -142,7 +141,7 @@ fn check(config: &Config) -> Result<(), BuildError> {
     }
     match config.source.problems().first() {
         Some(problem) => settings(problem.clone()),
-        None => Ok(()),
+        None => Ok(check_log_is_there(config)?),
     }
 }
 

@@ -78,8 +78,8 @@ pub(super) async fn guard(
     let places = places(config, &identity.id);
     let compared = compare_all(&places, &log, data_key);
     if config.no_delivery {
-        let is_set_back = identity.restored.is_none()
-            && (compared.is_err() || identity.found_short.is_some());
+        let is_set_back =
+            identity.restored.is_none() && (compared.is_err() || identity.found_short.is_some());
         if let Err(error) = &compared {
             tracing::warn!(error = %error_chain(error), "The log is not the one that was left");
         }

@@ -42,7 +42,9 @@ impl LivesBeside {
         };
         // Whoever tries a backup of another gateway out leaves nothing with the keys of this one.
         let is_own = config.is_some_and(|config| config.data_dir == data_directory);
-        if !is_own && found.checkpoints(None).is_ok_and(|all| all.is_empty()) {
+        let knows_it =
+            |places: Vec<PathBuf>| found.read(places, None).is_ok_and(|all| !all.is_empty());
+        if !is_own && !found.beside_keys().is_ok_and(knows_it) {
             found.keys = None;
         }
         found
@@ -55,7 +57,9 @@ impl LivesBeside {
     /// Ours: something cannot be read.
     pub fn known(&self, data_key: Option<&DataKey>) -> Result<KnownLives, CheckpointError> {
         let mut known = KnownLives { greatest: self.taken()?, head: None };
-        for checkpoint in self.checkpoints(data_key)? {
+        let mut places = vec![checkpoint_beside(&self.data_directory)];
+        places.extend(self.beside_keys()?);
+        for checkpoint in self.read(places, data_key)? {
             known.greatest = known.greatest.max(checkpoint.incarnation);
             known.take(checkpoint.log_head());
         }
@@ -97,22 +101,28 @@ impl LivesBeside {
         }
     }
 
-    /// The checkpoints of this log that are there and can be believed, those of its other incarnations
-    /// included.
-    fn checkpoints(
-        &self,
-        data_key: Option<&DataKey>,
-    ) -> Result<Vec<LogCheckpoint>, CheckpointError> {
-        let mut places = vec![checkpoint_beside(&self.data_directory)];
-        if let Some(keys) = self.keys.as_ref().filter(|keys| keys.is_dir()) {
-            let failed = |source| CheckpointError::File { place: keys.clone(), source };
-            for entry in fs::read_dir(keys).map_err(failed)?.take(MOST_FILES) {
-                let entry = entry.map_err(failed)?;
-                if entry.file_name().to_str().is_some_and(|name| name.starts_with(".log-")) {
-                    places.push(entry.path());
-                }
+    /// Where checkpoints of logs may be beside the keys.
+    fn beside_keys(&self) -> Result<Vec<PathBuf>, CheckpointError> {
+        let mut places = Vec::new();
+        let Some(keys) = self.keys.as_ref().filter(|keys| keys.is_dir()) else {
+            return Ok(places);
+        };
+        let failed = |source| CheckpointError::File { place: keys.clone(), source };
+        for entry in fs::read_dir(keys).map_err(failed)?.take(MOST_FILES) {
+            let entry = entry.map_err(failed)?;
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(".log-")) {
+                places.push(entry.path());
             }
         }
+        Ok(places)
+    }
+
+    /// The checkpoints of this log that can be believed, those of its other incarnations included.
+    fn read(
+        &self,
+        places: Vec<PathBuf>,
+        data_key: Option<&DataKey>,
+    ) -> Result<Vec<LogCheckpoint>, CheckpointError> {
         let mut found = Vec::new();
         for place in places {
             match LogCheckpoint::read(&place, data_key) {

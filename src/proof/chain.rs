@@ -87,7 +87,9 @@ pub fn verify_chain(
     let checkpoint = checkpoint.map(|token| read(token, &mut stored, (subscription, trust)));
     let lives = &stored.lives;
     let checkpoint = checkpoint.map(|read| {
-        read.map(|checkpoint| (compare(&mut check, &checkpoint, lives, (start, &links)), checkpoint))
+        read.map(|checkpoint| {
+            (compare(&mut check, &checkpoint, lives, (start, &links)), checkpoint)
+        })
     });
     let read = checkpoint.as_ref().and_then(|read| read.as_ref().ok());
     let undeclared = lives.undeclared(read.map(|(_, checkpoint)| checkpoint));

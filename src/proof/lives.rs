@@ -49,7 +49,10 @@ impl Lives {
     /// Notes in which incarnation an event was numbered.
     pub(super) fn note(&mut self, event: EventId, number: u64) {
         if number > 1 {
-            self.numbered.entry(event).and_modify(|known| *known = number.min(*known)).or_insert(number);
+            self.numbered
+                .entry(event)
+                .and_modify(|known| *known = number.min(*known))
+                .or_insert(number);
         }
     }
 
@@ -125,9 +128,8 @@ impl Lives {
     /// What of the links was there at the end of an incarnation.
     pub(super) fn history(&self, number: u64, links: &[Link]) -> Vec<Link> {
         let line = self.line(number, links);
-        let was_there = |link: &&Link| {
-            self.of(link) <= number && line.lost_with(self.of(link), link).is_none()
-        };
+        let was_there =
+            |link: &&Link| self.of(link) <= number && line.lost_with(self.of(link), link).is_none();
         links.iter().filter(was_there).copied().collect()
     }
 
@@ -169,5 +171,147 @@ impl Line<'_> {
             !is_of_it || !record.has_kept(link.id).unwrap_or(link.place.sequence < **given)
         };
         later.find(lost).map(|(record, _)| record.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{ChainValue, EventDigest, SubscriptionId, Timestamp};
+    use crate::seal::{ChainCheck, PlaceClaims};
+    use crate::transparency::{LogHead, TreeHash, TreeRoot};
+
+    fn start() -> PlaceClaims {
+        let subscription: SubscriptionId = "orders".parse().unwrap();
+        PlaceClaims { sequence: 1, previous: ChainValue::start(&subscription) }
+    }
+
+    /// The id of the event at a position, as an incarnation has given it: later ones give greater ones.
+    fn id(number: u64, position: u64) -> EventId {
+        EventId::first_of(number * 1000 + position)
+    }
+
+    /// Goes on from links with so many more events of an incarnation, each with its number as position.
+    fn grown(mut links: Vec<Link>, number: u64, count: u64) -> Vec<Link> {
+        for _ in 0..count {
+            let place = links.last().map_or(start(), |last| PlaceClaims {
+                sequence: last.place.sequence + 1,
+                previous: last.place.previous.next(last.id, last.digest),
+            });
+            let digest = EventDigest::from_bytes([7; 32]);
+            links.push(Link { id: id(number, place.sequence), place, digest });
+        }
+        links
+    }
+
+    fn record(number: u64, from: u64, newest: Option<EventId>, position: u64) -> Incarnation {
+        let tree = TreeRoot { size: position, root: TreeHash::of_nothing() };
+        let tree = Some(TreeHead { first: 1, tree });
+        let survivors = LogHead { incarnation: from, position, event: newest, tree };
+        let began = Timestamp::EPOCH;
+        Incarnation { number, id: format!("life {number}"), began, survivors, before: None }
+    }
+
+    fn lives(records: Vec<Incarnation>, links: &[Link]) -> Lives {
+        let mut lives = Lives::default();
+        records.into_iter().for_each(|record| lives.take(record));
+        links.iter().for_each(|link| lives.note(link.id, link.id.unix_ms() / 1000));
+        lives
+    }
+
+    fn numbers(lost: &[LostEvents]) -> Vec<(u64, Vec<u64>)> {
+        let of = |lost: &LostEvents| lost.events.iter().map(|event| event.sequence).collect();
+        lost.iter().map(|lost| (lost.incarnation, of(lost))).collect()
+    }
+
+    fn findings(living: Vec<Link>) -> Vec<Finding> {
+        ChainCheck::of(start(), living).findings
+    }
+
+    #[test]
+    fn behind_a_declared_restore_the_chain_goes_on_and_what_was_lost_is_told() {
+        let before = grown(Vec::new(), 1, 10);
+        let after = grown(before[..6].to_vec(), 2, 3);
+        let held = [&before[..], &after[6..]].concat();
+        assert!(!findings(held.clone()).is_empty(), "nobody declares it");
+        for newest in [Some(id(1, 6)), None] {
+            let lives = lives(vec![record(2, 1, newest, 6)], &held);
+
+            let (living, lost) = lives.split(&held);
+
+            assert_eq!((living.clone(), findings(living)), (after.clone(), Vec::new()));
+            assert_eq!(numbers(&lost), [(2, vec![7, 8, 9, 10])]);
+            assert_eq!(lives.ended(&held), BTreeSet::from([1]));
+            assert_eq!(lives.history(1, &held), before);
+        }
+    }
+
+    #[test]
+    fn a_record_that_claims_that_less_was_lost_does_not_hide_the_conflict() {
+        let before = grown(Vec::new(), 1, 10);
+        let held = [&before[..], &grown(before[..6].to_vec(), 2, 3)[6..]].concat();
+        let lives = lives(vec![record(2, 1, Some(id(1, 8)), 8)], &held);
+
+        let (living, lost) = lives.split(&held);
+
+        assert_eq!(numbers(&lost), [(2, vec![9, 10])]);
+        let found = findings(living);
+        assert!(found.iter().any(|one| matches!(one, Finding::Conflict { sequence: 7, .. })));
+    }
+
+    #[test]
+    fn a_line_that_was_given_up_is_lost_as_a_whole() {
+        let first = grown(Vec::new(), 1, 10);
+        let second = grown(first[..4].to_vec(), 2, 5);
+        // A backup of the first, taken later, was restored after that.
+        let third = grown(first[..8].to_vec(), 3, 2);
+        let held = [&first[..], &second[4..], &third[8..]].concat();
+        let records = vec![record(2, 1, Some(id(1, 4)), 4), record(3, 1, Some(id(1, 8)), 8)];
+        let lives = lives(records, &held);
+
+        let (living, lost) = lives.split(&held);
+
+        assert_eq!((living.clone(), findings(living)), (third, Vec::new()));
+        assert_eq!(numbers(&lost), [(3, vec![5, 6, 7, 8, 9, 9, 10])]);
+        assert_eq!(lives.history(2, &held), second);
+        assert!(lives.has_kept(1, id(1, 4)) && !lives.has_kept(1, id(1, 5)));
+    }
+
+    #[test]
+    fn two_records_of_one_number_and_what_nobody_declares_are_noticed() {
+        let links = grown(grown(Vec::new(), 1, 2), 5, 1);
+        let other = Incarnation { id: "other".to_owned(), ..record(3, 2, None, 0) };
+        let lives = lives(vec![record(3, 2, None, 0), other, record(4, 3, None, 0)], &links);
+
+        assert_eq!(lives.doubled, BTreeSet::from([3]));
+        assert_eq!(lives.undeclared(None), BTreeSet::from([2, 5]));
+    }
+
+    proptest! {
+        /// Whatever was lost when: with all records the chain is whole, and everything is told once.
+        #[test]
+        fn with_honest_records_the_chain_is_whole(
+            lives_of in proptest::collection::vec((1_u64..6, 0_u64..6), 1..5),
+        ) {
+            let (mut now, mut held, mut records) = (Vec::new(), Vec::new(), Vec::new());
+            for (number, (count, lost)) in (1..).zip(lives_of) {
+                let before: Vec<Link> = now;
+                now = grown(before.clone(), number, count);
+                held.extend_from_slice(&now[before.len()..]);
+                now.truncate(now.len().saturating_sub(usize::try_from(lost).unwrap()));
+                let newest = now.last().map(|last| last.id);
+                records.push(record(number + 1, number, newest, now.len() as u64));
+            }
+            let lives = lives(records, &held);
+
+            let (living, lost) = lives.split(&held);
+
+            prop_assert_eq!(findings(living.clone()), []);
+            let told: usize = lost.iter().map(|lost| lost.events.len()).sum();
+            prop_assert_eq!(told + living.len(), held.len());
+            prop_assert_eq!(living, now);
+        }
     }
 }

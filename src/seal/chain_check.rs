@@ -154,7 +154,10 @@ impl fmt::Display for Finding {
                 write!(f, "no record declares incarnation {incarnation} of the log")
             }
             Self::Forked { incarnation } => {
-                write!(f, "what is signed of incarnation {incarnation} of the log contradicts itself")
+                write!(
+                    f,
+                    "what is signed of incarnation {incarnation} of the log contradicts itself"
+                )
             }
         }
     }

@@ -7,6 +7,7 @@
 
 mod attempter;
 mod handshake;
+mod incarnation_records;
 mod incarnations;
 mod sealer;
 

@@ -20,7 +20,7 @@ use crate::keys::{
 };
 use crate::seal::{
     self, AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims,
-    Sealed, cloudevent_type, seal, sign_checkpoint, sign_incarnation, sign_place,
+    Sealed, cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -80,7 +80,7 @@ pub struct SealerParts {
 
 /// Makes the tokens of a gateway.
 pub struct Sealer {
-    parts: SealerParts,
+    pub(super) parts: SealerParts,
     event_type: String,
     /// Sealed events that failed once, for attempts soon after.
     kept: Cache<DeliveryKey, SealedEvent>,
@@ -161,7 +161,10 @@ impl Sealer {
             place,
             replay: delivery.replay.as_ref(),
             transaction: trace.as_ref().map(TraceContext::trace_id),
-            incarnation: self.parts.incarnations.of(&delivery.subscription, delivery.entry.position),
+            incarnation: self
+                .parts
+                .incarnations
+                .of(&delivery.subscription, delivery.entry.position),
             salted: salt.map(|salt| SaltedClaims { salt, publication_version: version.as_deref() }),
             event: &event.to_json(),
             ..self.claims(&delivery.subscription, *id, time.epoch_seconds())
@@ -344,21 +347,6 @@ impl Sealer {
     /// The incarnations of the log.
     pub fn incarnations(&self) -> &Incarnations {
         self.parts.incarnations.all()
-    }
-
-    /// The signed records of all incarnations but the first, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Later: there is no key to sign with.
-    pub fn incarnation_records(&self) -> Result<Vec<String>, SealerError> {
-        let algorithm = self.parts.signature;
-        self.parts.incarnations.records(&self.parts.ring, |incarnation| {
-            let key = self.parts.ring.active(algorithm);
-            let key = key.ok_or(SealerError::NoSigningKey(algorithm))?;
-            let of = (self.issuer(), self.parts.clock.now());
-            Ok(sign_incarnation(incarnation, of, &key)?)
-        })
     }
 
     fn checkpoint(

@@ -13,8 +13,8 @@ use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, find, o
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{records, retries, rows, schemas, tree};
 use crate::eventlog::{
-    Entry, KeptIncarnation, KeptSchema, LogError, LogIdentity, LogMark, LowWatermark, Position, Record, RecordKey,
-    Registry, Revision, SavedDeliveries, SequenceCheckpoint,
+    Entry, KeptIncarnation, KeptSchema, LogError, LogIdentity, LogMark, LowWatermark, Position,
+    Record, RecordKey, Registry, Revision, SavedDeliveries, SequenceCheckpoint,
 };
 use crate::transparency::{LeafData, StoredSpan, TreeHash};
 

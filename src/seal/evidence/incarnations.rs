@@ -44,7 +44,9 @@ impl ToldIncarnations {
             ));
         }
         if number > 1 && self.records.iter().all(|record| record.number != number) {
-            return Err(format!("no record declares incarnation {number}, in which it was numbered"));
+            return Err(format!(
+                "no record declares incarnation {number}, in which it was numbered"
+            ));
         }
         let came_later = |record: &&Incarnation| record.has_kept(event) == Some(false);
         let least = self.records.iter().rev().find(came_later).map_or(1, |record| record.number);

@@ -68,10 +68,8 @@ fn a_record_whose_parts_do_not_fit_is_none() {
     assert!(!sound(&|one| one.before = Some(head(1, 9))), "less than what survived");
     assert!(!sound(&|one| one.before = Some(head(3, 12))));
     let mut other_root = head(1, 10);
-    other_root.tree.as_mut().unwrap().tree.root = TreeHash::of_node(
-        TreeHash::of_nothing(),
-        TreeHash::of_nothing(),
-    );
+    other_root.tree.as_mut().unwrap().tree.root =
+        TreeHash::of_node(TreeHash::of_nothing(), TreeHash::of_nothing());
     assert!(!sound(&|one| one.before = Some(other_root.clone())), "one size and two roots");
 }
 

@@ -3,6 +3,7 @@
 //! Each row is one tampering with the verdict that it must get: by an outsider, who holds the file; by the
 //! consumer, whose keys sign receipts; by the gateway's operator, who holds the signing key.
 
+mod restores;
 mod rows;
 mod scene;
 
@@ -14,6 +15,7 @@ use sealway::seal::evidence::BundleTrust;
 use scene::{NOW, Scene, Trusted};
 
 /// A bundle after a tampering, and what it must be called.
+#[derive(Clone)]
 struct Row {
     /// What was done, by whom.
     name: &'static str,
@@ -31,7 +33,7 @@ struct Row {
 fn each_tampering_gets_its_verdict() {
     let scene = Scene::new();
     let mut wrong = String::new();
-    let rows = rows::all(&scene);
+    let rows = [rows::all(&scene), restores::all(&scene)].concat();
     assert!(rows.len() >= 30, "{} rows", rows.len());
 
     for row in &rows {

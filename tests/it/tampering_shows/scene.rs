@@ -25,7 +25,7 @@ pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 /// A date that is no true one.
 pub const LONG_AGO: i64 = 1_577_836_800;
 /// Events were there before the tree.
-const FIRST_LEAF: u64 = 7;
+pub const FIRST_LEAF: u64 = 7;
 const SALT: Salt = Salt::from_bytes([5; 16]);
 pub const DATASCHEMA: &str = "https://events.example.com/schemas/shop/created/1.0.0";
 
@@ -164,7 +164,17 @@ impl Scene {
 
     /// Seals an event for the consumer.
     pub fn token(&self, event: &Value, at: (EventId, PlaceClaims), issued: i64) -> String {
-        self.token_in_form(event, at, (issued, true))
+        self.token_in_form(event, at, (issued, true), 1)
+    }
+
+    /// The same as an incarnation of the log has numbered it.
+    pub fn token_numbered_in(
+        &self,
+        event: &Value,
+        at: (EventId, PlaceClaims),
+        incarnation: u64,
+    ) -> String {
+        self.token_in_form(event, at, (NOW.unix_seconds(), true), incarnation)
     }
 
     fn token_in_form(
@@ -172,6 +182,7 @@ impl Scene {
         event: &Value,
         (id, place): (EventId, PlaceClaims),
         (issued, salted): (i64, bool),
+        incarnation: u64,
     ) -> String {
         let (event, subscription) = (event.to_string(), subscription());
         let claims = Claims {
@@ -187,7 +198,7 @@ impl Scene {
             replay: None,
             salted: salted
                 .then_some(SaltedClaims { salt: SALT, publication_version: Some("1.0.0") }),
-            incarnation: 1,
+            incarnation,
             event_type: &cloudevent_type(ISSUER),
             event: &event,
         };
@@ -229,7 +240,7 @@ impl Scene {
             let digest = EventDigest::of_token(event, salt).unwrap();
             let place = PlaceClaims { sequence, previous };
             let form = (NOW.unix_seconds(), *salted);
-            let token = self.token_in_form(event, (id(*index), place), form);
+            let token = self.token_in_form(event, (id(*index), place), form, 1);
             let after = previous.next(id(*index), digest);
             let claims = receipt_claims(id(*index), sequence, after, &token);
             let receipts = vec![sign_receipt(&self.pen, &claims)];
