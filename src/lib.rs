@@ -13,8 +13,8 @@
 //! ```
 //!
 //! The modules below are the rooms of the house, in the order in which an event walks through
-//! them. `transparency` is the tree over the log; `deliver` has wings; `egress` guards what is dialed, and `aws` speaks to AWS through it; `jobs`
-//! sends again what was let in.
+//! them. `transparency` is the tree over the log; `deliver` has wings; `egress` guards what is dialed, and `aws` speaks to AWS through it; `witness`
+//! has others cosign the tree; `jobs` sends again what was let in.
 //! `docs/ARCHITECTURE.md` is the map; `tests/it/architecture/` holds the walls.
 
 // ── vocabulary ──
@@ -35,6 +35,7 @@ pub mod route;
 pub mod egress;
 pub mod aws;
 pub mod keys;
+pub mod witness;
 pub mod access;
 pub mod subscriptions;
 pub mod seal;

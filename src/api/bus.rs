@@ -39,9 +39,13 @@ pub(super) fn cbor_bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
 #[utoipa::path(
     post, path = "/", tag = "events",
     operation_id = "bus_call",
-    params(("X-Amz-Target" = String, Header,
-        description = "`AWSEvents.PutEvents`, `.TestEventPattern`, `.DescribeEventBus` or \
-                       `.ListEventBuses`")),
+    params(
+        ("X-Amz-Target" = String, Header,
+            description = "`AWSEvents.PutEvents`, `.TestEventPattern`, `.DescribeEventBus` or \
+                           `.ListEventBuses`"),
+        ("Prefer" = Option<String>, Header,
+            description = "`receipt`: sign in `Receipt` what became of each entry of `PutEvents`"),
+    ),
     request_body(content = Object, content_type = "application/x-amz-json-1.1",
         description = "As the reference of Amazon EventBridge describes it"),
     responses(

@@ -12,7 +12,6 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::evidence_contract;
 use crate::api::evidence_incarnations;
 use crate::api::find_subscription::problem;
 use crate::api::lists::EvidenceQuery;
@@ -20,6 +19,7 @@ use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
 use crate::api::{Caller, Code, Problem, Services};
+use crate::api::{evidence_contract, evidence_notes};
 use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
 use crate::eventlog::{Entry, Page, Position, ReceiptId, SequenceCheckpoint};
@@ -272,6 +272,10 @@ impl Export {
         }
         let tree = self.grown_tree().await?;
         self.checkpoint(place, head, tree).await?;
+        for (note, proof) in evidence_notes::cosigned(&self.services, tree).await? {
+            let line = self.bundle.note(&note, &proof);
+            self.say(line).await?;
+        }
         let key = self.services.subscription_service.sealer().signing_key(&self.subscription)?;
         self.keys().await?;
         let bundle = std::mem::take(&mut self.bundle);

@@ -6,11 +6,14 @@ use tokio::sync::Semaphore;
 
 use crate::eventlog::ProofAccess;
 use crate::keys::NoteSigningKey;
+use crate::witness::Witnesses;
 
 /// What proves something of the log to others.
 pub struct LogProofs {
     /// Signs its checkpoints.
     pub note_key: Arc<NoteSigningKey>,
+    /// Has others cosign them.
+    pub witnesses: Witnesses,
     /// Who may have them, proofs and tiles.
     pub access: ProofAccess,
     /// One read of the tree at a time: whoever asks, known or not, has one of the readers of the log, and the
@@ -22,8 +25,9 @@ pub struct LogProofs {
 }
 
 impl LogProofs {
-    /// Signs with this key, and answers these.
-    pub fn new(note_key: Arc<NoteSigningKey>, access: ProofAccess, is_set_back: bool) -> Self {
-        Self { note_key, access, reading: Semaphore::new(1), is_set_back }
+    /// Signs with this key, asks these witnesses, and answers these callers.
+    pub fn new(note_key: Arc<NoteSigningKey>, witnesses: Witnesses, access: ProofAccess) -> Self {
+        let reading = Semaphore::new(1);
+        Self { note_key, witnesses, access, reading, is_set_back: false }
     }
 }

@@ -12,12 +12,15 @@ use crate::api::log_proofs::enter;
 use crate::api::publication_sight::MaybeCaller;
 use crate::api::{Code, Problem, Services};
 use crate::eventlog::{LogError, ProofAccess};
-use crate::transparency::{LeafData, LogNote, NoteKey, SignedNote, Tile, TreeRoot};
+use crate::transparency::{LeafData, LogNote, SignedNote, Tile, TreeRoot};
 
 /// What stands before the name of a tile.
 const TILES: &str = "/log/tile/";
 
 /// `GET /log/checkpoint`: the tree over the log, as a note that the log has signed.
+///
+/// Where witnesses are set, it is the newest tree that one of them has cosigned, with all cosignatures; while
+/// there is none of the last ten intervals, it is the newest tree.
 #[utoipa::path(
     get, path = "/log/checkpoint", tag = "public",
     operation_id = "log_checkpoint",
@@ -29,29 +32,34 @@ pub async fn checkpoint(
     caller: MaybeCaller,
 ) -> Result<Response, Problem> {
     let _turn = enter(&services, &caller).await?;
-    let head = services.store.tree.tree_head().await?;
-    let present = services.subscription_service.sealer().incarnations().current();
-    note(&services, present, head.tree)
+    note_of_now(&services).await
 }
 
-/// The tree of an incarnation, as a note that the log has signed.
-pub(super) fn note(
+/// The newest tree that witnesses have cosigned, or that of now.
+pub(super) async fn note_of_now(services: &Services) -> Result<Response, Problem> {
+    let witnesses = &services.log_proofs.witnesses;
+    let note = match witnesses.newest() {
+        Some(cosigned) => cosigned,
+        None => witnesses.note_of_now().await.map_err(|error| Problem::internal(&error))?.0,
+    };
+    Ok(served(services, &note))
+}
+
+/// What survived of the tree of an incarnation that has ended; no witness is asked for it any more.
+pub(super) fn note_of_ended(
     services: &Services,
     incarnation: u64,
     tree: TreeRoot,
 ) -> Result<Response, Problem> {
-    let address = format!("{}/log", services.issuer.as_str().trim_end_matches('/'));
-    let note = LogNote { origin: LogNote::origin_of(&address, incarnation), tree };
-    let text = note.to_string();
-    let failed = |error: &(dyn std::error::Error + 'static)| Problem::internal(error);
-    let signature =
-        services.log_proofs.note_key.sign(text.as_bytes()).map_err(|error| failed(&error))?;
-    let key = NoteKey::new(&note.origin, services.log_proofs.note_key.public());
-    // An address is a name: it has no spaces, and the origin no plus signs.
-    let signatures = key.iter().map(|key| key.signature(signature.clone())).collect();
+    let origin = LogNote::origin_of_issuer(services.issuer.as_str(), incarnation);
+    let note = services.log_proofs.witnesses.sign(&LogNote { origin, tree });
+    Ok(served(services, &note.map_err(|error| Problem::internal(&error))?))
+}
+
+fn served(services: &Services, note: &SignedNote) -> Response {
     let media_type = (CONTENT_TYPE, "text/plain; charset=utf-8");
     let policy = (CACHE_CONTROL, kept(services, ASK_AGAIN));
-    Ok(([media_type, policy], SignedNote { text, signatures }.to_string()).into_response())
+    ([media_type, policy], note.to_string()).into_response()
 }
 
 /// `GET /log/tile/{path}`: hashes of the tree, or the data of its leaves, 256 at a time.

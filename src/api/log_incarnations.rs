@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::log_files::{note, piece};
+use crate::api::log_files::{note_of_ended, note_of_now, piece};
 use crate::api::log_proofs::enter;
 use crate::api::log_trees::{survived, tree_of};
 use crate::api::publication_sight::MaybeCaller;
@@ -61,8 +61,11 @@ pub async fn checkpoint(
 ) -> Result<Response, Problem> {
     let _turn = enter(&services, &caller).await?;
     let number = named(&number)?;
+    if number == services.subscription_service.sealer().incarnations().current() {
+        return note_of_now(&services).await;
+    }
     let head = services.store.tree.tree_head().await?;
-    note(&services, number, tree_of(&services, number, head)?)
+    note_of_ended(&services, number, tree_of(&services, number, head)?)
 }
 
 /// `GET /log/{incarnation}/tile/{path}`: a tile of the tree of an incarnation, as far as it survived.

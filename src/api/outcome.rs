@@ -71,7 +71,7 @@ pub struct RefusedEvent {
 impl Settled {
     /// Says what happened, and never that an event was taken which went nowhere.
     pub(super) fn of(admitted: &Admitted) -> Self {
-        let Admitted { events, repeated, differs, quarantined } = admitted;
+        let Admitted { events, repeated, differs, quarantined, .. } = admitted;
         let (repeated, differs, quarantined) = (*repeated, *differs, *quarantined);
         let became = Became {
             event_ids: events.iter().map(ToString::to_string).collect(),
@@ -123,7 +123,8 @@ mod tests {
     fn the_outcome_says_what_happened_to_an_event() {
         let word = |count: u64, repeated, quarantined| {
             let events = (0..count).map(EventId::first_of).collect();
-            let settled = Settled::of(&Admitted { events, repeated, quarantined, differs: false });
+            let settled =
+                Settled::of(&Admitted { events, repeated, quarantined, ..Admitted::default() });
             serde_json::to_value(&settled).unwrap()["outcome"].clone()
         };
 

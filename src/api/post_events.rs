@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::api::api_destination::is_api_destination;
+use crate::api::asked_receipt::AskedReceipt;
 use crate::api::body_budget::BodySender;
 use crate::api::dry_run::{TriedEvents, try_all, try_unreadable};
 use crate::api::event_body;
@@ -50,6 +51,9 @@ enum WantedMode {
         ("dryRun" = Option<bool>, Query,
             description = "`true`: tell what would become of the events; nothing is stored, counted \
                            or quarantined"),
+        ("Prefer" = Option<String>, Header,
+            description = "`receipt`: sign in `receipt` what became of each event; the answer has \
+                           `Preference-Applied: receipt` then"),
     ),
     request_body(content = Object,
         description = "A CloudEvent (structured, binary or batched) or an EventBridge envelope"),
@@ -79,6 +83,7 @@ pub async fn publish(
     };
     let (headers, admit) = (&headers, &*services.admit);
     let within = (&services.source, &share as &dyn BodyRoom);
+    let asked = |is_batch| AskedReceipt::of(&services, &caller, (headers, &body, is_batch), &share);
     match intake::read_within(headers, &body, within, services.clock.now()) {
         Ok(posting) if parameters.is_dry_run => {
             Ok(try_all(&services, &caller, posting, response_mode).await)
@@ -91,11 +96,13 @@ pub async fn publish(
                 unparsed_item(&caller, headers, item)
             });
             count_foreign(&posting, &caller, &services.metrics);
-            take(posting, unparsed, (&caller, response_mode), admit).await
+            let asked = asked(posting.is_batch);
+            take(posting, unparsed, (&caller, response_mode), admit, asked).await
         }
         Err(error) => {
             let describe = || unparsed(&caller, headers, &body, &error);
-            unreadable(Problem::unreadable(&error), describe, response_mode, admit).await
+            let problem = Problem::unreadable(&error);
+            unreadable(problem, describe, response_mode, admit, asked(false)).await
         }
     }
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::event_choice::EventChoice;
 use crate::api::outcome::Outcome;
+use crate::api::signed_answer::SignedAnswer;
 use crate::event::{Blame, Fault, Violation, json};
 use crate::eventlog;
 use crate::source::intake::Unreadable;
@@ -144,6 +145,7 @@ pub struct Problem {
     violations: Vec<Violation>,
     outcomes: Vec<Outcome>,
     choices: Vec<EventChoice>,
+    receipt: Option<SignedAnswer>,
 }
 
 impl Problem {
@@ -155,7 +157,13 @@ impl Problem {
             violations: Vec::new(),
             outcomes: Vec::new(),
             choices: Vec::new(),
+            receipt: None,
         }
+    }
+
+    /// Adds the signature over what became of each event of the request, if there is one.
+    pub(super) fn signed(self, receipt: Option<SignedAnswer>) -> Self {
+        Self { receipt, ..self }
     }
 
     /// Adds what became of each event of the request.
@@ -270,6 +278,9 @@ pub(super) struct Body {
     /// The events that came of what the caller names, of which it has to name one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     choices: Vec<EventChoice>,
+    /// The gateway's signature over what became of each event, where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
 }
 
 impl Problem {
@@ -288,6 +299,7 @@ impl Problem {
             violations: self.violations,
             events: self.outcomes,
             choices: self.choices,
+            receipt: self.receipt.map(|receipt| receipt.token),
         }
     }
 }
@@ -296,7 +308,8 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let code = self.code;
         let status = code.status();
-        let mut response = (status, axum::Json(self.body())).into_response();
+        let applied = SignedAnswer::applied(self.receipt.as_ref());
+        let mut response = (status, applied, axum::Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
         if let Some(seconds) = code.retry_after() {

@@ -14,7 +14,7 @@ use crate::jobs::JobService;
 use crate::keys::{DataKey, KeyRing, RemoteKeys, VerifyingKeys};
 use crate::source::aws::Bus;
 use crate::source::queue::Queues;
-use crate::source::{self, Admit};
+use crate::source::{self, Admit, SignAnswers};
 use crate::telemetry::Metrics;
 
 /// The state of every handler.
@@ -47,6 +47,8 @@ pub struct Services {
     pub source: source::Config,
     /// How long and how much is kept.
     pub retention: RetentionConfig,
+    /// Signs answers to producers.
+    pub signer: Arc<dyn SignAnswers>,
     /// The embedded bus.
     pub bus: Arc<Bus>,
     /// The queues that are read.

@@ -6,13 +6,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::asked_receipt::AskedReceipt;
 use crate::api::outcome::{Outcome, RefusedEvent, Settled};
 use crate::api::set_aside::set_aside;
+use crate::api::signed_answer::SignedAnswer;
 use crate::api::source_rights::foreign_source;
 use crate::api::{Caller, Code, Problem};
 use crate::event::Fault;
 use crate::source::intake::{Posting, UnreadableItem, Warning};
-use crate::source::{Admit, AdmitRefusal, Envelope, ResponseMode, Unparsed};
+use crate::source::{Admit, AdmitRefusal, Admitted, Envelope, ResponseMode, Unparsed};
 use crate::telemetry::error_chain;
 
 /// The body of a 202.
@@ -23,6 +25,10 @@ pub struct Accepted {
     /// The rules of CloudEvents that events break where nothing of them crosses.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<ShownWarning>,
+    /// The gateway's signature over what became of each entry, a compact JWS (`accepted+jwt`), where it was asked
+    /// for by `Prefer: receipt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
 }
 
 /// A rule that an event breaks, which was taken all the same.
@@ -36,8 +42,36 @@ pub struct ShownWarning {
     detail: &'static str,
 }
 
-/// What an event is answered by: its id, if it could be read, and what became of it.
-type Answer = (Option<String>, Result<Settled, AdmitRefusal>);
+/// What an event is answered by.
+struct Answer {
+    /// Its id, if it could be read.
+    id: Option<String>,
+    outcome: Result<SettledEvent, AdmitRefusal>,
+}
+
+/// How far an event of a request has come.
+enum EventStage {
+    /// It has this id, and is offered to the gateway.
+    Offered(String),
+    /// It is not, and this is why.
+    Settled(Answer),
+}
+
+/// What became of an event, as it is told and as it is signed.
+struct SettledEvent {
+    settled: Settled,
+    admitted: Admitted,
+}
+
+impl SettledEvent {
+    fn of(admitted: Admitted) -> Self {
+        Self { settled: Settled::of(&admitted), admitted }
+    }
+
+    fn set_aside(settled: Settled) -> Self {
+        Self { settled, admitted: Admitted { quarantined: 1, ..Admitted::default() } }
+    }
+}
 
 /// Takes the events of a request, of sources as which its caller may publish. `unparsed` are its items
 /// that cannot be read and are to be set aside, in order; where there are none, such items are refused.
@@ -46,12 +80,13 @@ pub(super) async fn take(
     unparsed: Vec<Unparsed>,
     (caller, response_mode): (&Caller, ResponseMode),
     admit: &dyn Admit,
+    asked: Option<AskedReceipt<'_>>,
 ) -> Result<Response, Problem> {
     let mut ids = unparsed.iter().map(|item| item.id.clone()).collect::<Vec<_>>().into_iter();
     let aside = if unparsed.is_empty() { Vec::new() } else { set_aside(unparsed, admit).await };
     let mut aside = aside.into_iter();
     let mut readable = Vec::with_capacity(posting.events.len());
-    let read: Vec<Result<String, Answer>> = posting
+    let read: Vec<EventStage> = posting
         .events
         .into_iter()
         .map(|event| match event {
@@ -59,14 +94,15 @@ pub(super) async fn take(
                 let Envelope { id, source, .. } = &received.envelope;
                 let id = id.clone();
                 if let Some(refusal) = foreign_source(caller, source) {
-                    return Err((Some(id), Err(refusal)));
+                    return EventStage::Settled(Answer { id: Some(id), outcome: Err(refusal) });
                 }
                 readable.push(received);
-                Ok(id)
+                EventStage::Offered(id)
             }
             Err(item) => {
                 let settled = aside.next().unwrap_or_else(|| Err(unreadable_item(&item)));
-                Err((ids.next().flatten(), settled))
+                let outcome = settled.map(SettledEvent::set_aside);
+                EventStage::Settled(Answer { id: ids.next().flatten(), outcome })
             }
         })
         .collect();
@@ -81,13 +117,23 @@ pub(super) async fn take(
     }
     let mut outcomes = outcomes.into_iter();
     let answers = read.into_iter().filter_map(|event| match event {
-        Ok(id) => {
-            let outcome = outcomes.next()?;
-            Some((Some(id), outcome.map(|admitted| Settled::of(&admitted))))
+        EventStage::Offered(id) => {
+            Some(Answer { id: Some(id), outcome: outcomes.next()?.map(SettledEvent::of) })
         }
-        Err(answer) => Some(answer),
+        EventStage::Settled(answer) => Some(answer),
     });
-    answer(answers.collect(), posting.is_batch, posting.warnings)
+    let answers: Vec<Answer> = answers.collect();
+    let receipt = signed(asked, &answers).await;
+    answer(answers, posting.is_batch, (posting.warnings, receipt))
+}
+
+/// Has the answers signed, if that is asked.
+async fn signed(asked: Option<AskedReceipt<'_>>, answers: &[Answer]) -> Option<SignedAnswer> {
+    let outcome = |answer: &Answer| match &answer.outcome {
+        Ok(taken) => Ok(taken.admitted.clone()),
+        Err(refusal) => Err(refusal.code),
+    };
+    asked?.sign(answers.iter().map(outcome).collect()).await
 }
 
 /// Refuses an event of a batch that cannot be read.
@@ -107,23 +153,25 @@ pub(super) async fn unreadable(
     unparsed: impl FnOnce() -> Unparsed,
     response_mode: ResponseMode,
     admit: &dyn Admit,
+    asked: Option<AskedReceipt<'_>>,
 ) -> Result<Response, Problem> {
     let is_kept = !matches!(problem.code(), Code::TooLarge | Code::Busy);
     if response_mode == ResponseMode::Synchronous || !is_kept {
-        return Err(problem);
+        let receipt = match asked {
+            Some(asked) => asked.sign(vec![Err(problem.code().text())]).await,
+            None => None,
+        };
+        return Err(problem.signed(receipt));
     }
     let unparsed = unparsed();
     let id = unparsed.id.clone();
-    match set_aside(vec![unparsed], admit).await.pop() {
-        Some(Ok(result)) => {
-            let events = vec![Outcome { index: 0, id, result }];
-            Ok((StatusCode::ACCEPTED, Json(Accepted { events, warnings: Vec::new() }))
-                .into_response())
-        }
-        Some(Err(refusal)) => Err(Problem::refused(refusal)),
+    let Some(settled) = set_aside(vec![unparsed], admit).await.pop() else {
         // An `Admit` that does not answer has promised nothing.
-        None => Err(Problem::new(Code::Internal, Code::Internal.title())),
-    }
+        return Err(Problem::new(Code::Internal, Code::Internal.title()));
+    };
+    let answers = vec![Answer { id, outcome: settled.map(SettledEvent::set_aside) }];
+    let receipt = signed(asked, &answers).await;
+    answer(answers, false, (Vec::new(), receipt))
 }
 
 /// Answers 202 if no event was refused. Otherwise the answer is a problem: for a batch with what
@@ -132,23 +180,25 @@ pub(super) async fn unreadable(
 fn answer(
     answers: Vec<Answer>,
     is_batch: bool,
-    warnings: Vec<Warning>,
+    (warnings, receipt): (Vec<Warning>, Option<SignedAnswer>),
 ) -> Result<Response, Problem> {
     let gravest = gravest(&answers).map(|(index, refusal)| (index, refusal.clone()));
     let events: Vec<Outcome> = answers
         .into_iter()
         .enumerate()
-        .map(|(index, (id, outcome))| Outcome { index, id, result: settled(outcome) })
+        .map(|(index, Answer { id, outcome })| Outcome { index, id, result: settled(outcome) })
         .collect();
     match gravest {
         None => {
             let warnings = warnings.into_iter().map(ShownWarning::from).collect();
-            Ok((StatusCode::ACCEPTED, Json(Accepted { events, warnings })).into_response())
+            let (receipt, headers) = SignedAnswer::parts(receipt);
+            let accepted = Accepted { events, warnings, receipt };
+            Ok((StatusCode::ACCEPTED, headers, Json(accepted)).into_response())
         }
         Some((index, refusal)) if is_batch => {
-            Err(Problem::refused(in_batch(index, refusal)).with_outcomes(events))
+            Err(Problem::refused(in_batch(index, refusal)).with_outcomes(events).signed(receipt))
         }
-        Some((_, refusal)) => Err(Problem::refused(refusal)),
+        Some((_, refusal)) => Err(Problem::refused(refusal).signed(receipt)),
     }
 }
 
@@ -162,7 +212,7 @@ fn gravest(answers: &[Answer]) -> Option<(usize, &AdmitRefusal)> {
     };
     let refusals = answers.iter().enumerate();
     refusals
-        .filter_map(|(index, (_, outcome))| Some((index, outcome.as_ref().err()?)))
+        .filter_map(|(index, answer)| Some((index, answer.outcome.as_ref().err()?)))
         .min_by_key(rank)
 }
 
@@ -173,9 +223,9 @@ impl From<Warning> for ShownWarning {
     }
 }
 
-fn settled(outcome: Result<Settled, AdmitRefusal>) -> Settled {
+fn settled(outcome: Result<SettledEvent, AdmitRefusal>) -> Settled {
     match outcome {
-        Ok(settled) => settled,
+        Ok(taken) => taken.settled,
         Err(refusal) => Settled::Refused(RefusedEvent {
             code: refusal.code,
             // What failed on our side is for our log only.
@@ -279,7 +329,7 @@ mod tests {
         let posting =
             intake::read(&headers, body.as_bytes(), &Config::default(), Timestamp::EPOCH).unwrap();
         let by = (&shop(), ResponseMode::Synchronous);
-        let answered = take(posting, Vec::new(), by, &Obliging).await;
+        let answered = take(posting, Vec::new(), by, &Obliging, None).await;
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         let status = response.status().as_u16();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -311,7 +361,7 @@ mod tests {
             Timestamp::EPOCH,
         );
         let response =
-            take(read.unwrap(), Vec::new(), (&shop(), ResponseMode::Synchronous), &Obliging)
+            take(read.unwrap(), Vec::new(), (&shop(), ResponseMode::Synchronous), &Obliging, None)
                 .await
                 .unwrap();
 

@@ -9,7 +9,7 @@ use crate::cli::demo;
 use crate::cli::{
     CommandResult, Context, Failure, access, actions, apply, aws, callers, check, config,
     consumer_key, contract, dead_letters, events, evidence, exit_codes, grants, keys, log, open,
-    pattern, quarantine, replay, serve, subscriptions, verify_chain,
+    pattern, quarantine, replay, serve, subscriptions, verify_chain, witness,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -88,6 +88,8 @@ enum Command {
     Subscriptions(subscriptions::Command),
     /// Check stored tokens for gaps, doubles, reordering and alteration, offline
     VerifyChain(verify_chain::Args),
+    /// Run a witness: cosign the trees of gateways' logs, as long as each begins with the one before
+    Witness(witness::Args),
 }
 
 impl Command {
@@ -117,6 +119,7 @@ impl Command {
             Self::Serve(args) => Box::pin(serve::run(args, context)).await,
             Self::Subscriptions(command) => subscriptions::run(command, context).await,
             Self::VerifyChain(args) => verify_chain::run(args, context).await,
+            Self::Witness(args) => witness::run(args, context).await,
         }
     }
 }

@@ -14,9 +14,13 @@ use serde::de::IgnoredAny;
 
 use crate::ambient::{Clock, SystemClock};
 use crate::cli::put_tally::{FailedLines, Tally, Told};
+use crate::cli::receipt_file::ReceiptFile;
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
-use crate::event::{Blame, Fault, json};
-use crate::source::{InputLine, Lines};
+use crate::event::{Blame, Fault, json, number_of};
+use crate::source::{InputLine, Lines, RECEIPT};
+
+/// The header that asks for a signed answer (RFC 7240).
+const PREFER: &str = "Prefer";
 
 /// The bounds within which a line is read where the library cannot.
 const LINE: json::Limits = json::Limits::new(REQUEST_BYTES, 1000);
@@ -37,6 +41,14 @@ pub struct Args {
     /// The most events of one request
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
+    /// Ask for signed answers and add each to this file, one to a line, once it is verified; what was accepted
+    /// is held against a bundle by `sealway evidence verify --accepted`
+    #[arg(long, value_name = "FILE")]
+    receipts: Option<PathBuf>,
+    /// The gateway's public keys from a source that you trust, a JWK or a JWK Set; those that it publishes, if
+    /// not given
+    #[arg(long, value_name = "FILE", requires = "receipts")]
+    jwks: Option<PathBuf>,
 }
 
 /// How events are written.
@@ -91,6 +103,7 @@ struct Peek {
 struct Answer {
     #[serde(default)]
     events: Vec<Told>,
+    receipt: Option<IgnoredAny>,
     #[serde(default)]
     title: String,
     detail: Option<String>,
@@ -100,8 +113,14 @@ struct Answer {
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let output = context.output();
     let total = if is_stdin(&args.file) { None } else { Some(count(&args.file)?) };
+    let client = context.client()?;
+    let receipts = match &args.receipts {
+        Some(file) => Some(ReceiptFile::open(file, args.jwks.as_deref(), &client).await?),
+        None => None,
+    };
     let mut sender = Sender {
-        client: context.client()?,
+        client,
+        receipts,
         form: args.format,
         output,
         bar: output.progress(total, "publishing"),
@@ -112,8 +131,12 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     sender.bar.finish_and_clear();
     sender.tell();
     let tally = sender.tally;
+    let kept = sender.receipts.map(ReceiptFile::finish).transpose();
     output.item(&tally, Tally::in_words);
     sent?;
+    if let Some((count, place)) = kept? {
+        output.note(format_args!("{} in {}", number_of(count, "signed answer"), place.display()));
+    }
     Ok(if tally.is_good() { Exit::Done } else { Exit::No })
 }
 
@@ -137,6 +160,7 @@ fn count(file: &Path) -> Result<u64, Failure> {
 /// Sends events in batches, and keeps the tally.
 struct Sender {
     client: Client,
+    receipts: Option<ReceiptFile>,
     form: Form,
     output: Output,
     bar: ProgressBar,
@@ -206,12 +230,21 @@ impl Sender {
 
     /// Sends lines, and again while the gateway is busy: events that it took already are recognized
     /// by their ids.
-    async fn post_until_heard(&self, part: &[InputLine]) -> Result<(StatusCode, Answer), Failure> {
+    async fn post_until_heard(
+        &mut self,
+        part: &[InputLine],
+    ) -> Result<(StatusCode, Answer), Failure> {
         let texts: Vec<&str> = part.iter().map(|line| line.text.as_str()).collect();
         let body = format!("[{}]", texts.join(","));
         let mut wait = FIRST_WAIT;
         for _ in 0..REPEATS {
-            let (status, answer) = self.post(body.clone()).await?;
+            let (status, text) = self.post(body.clone()).await?;
+            let answer: Answer = serde_json::from_str(&text).unwrap_or_default();
+            let is_answered =
+                status.is_success() || !answer.events.is_empty() || answer.receipt.is_some();
+            if let (Some(receipts), true) = (&mut self.receipts, is_answered) {
+                receipts.keep(&text, (&texts, &body), &self.client).await?;
+            }
             let is_busy =
                 matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
             if !is_busy {
@@ -223,16 +256,18 @@ impl Sender {
         Err(Failure::ours(anyhow!("the gateway is busy; the same input can be sent again later")))
     }
 
-    async fn post(&self, body: String) -> Result<(StatusCode, Answer), Failure> {
-        let request = self.client.request(Method::POST, "/events")?;
+    async fn post(&self, body: String) -> Result<(StatusCode, String), Failure> {
+        let mut request = self.client.request(Method::POST, "/events")?;
+        if self.receipts.is_some() {
+            request = request.header(PREFER, RECEIPT);
+        }
         let sent = request.header(CONTENT_TYPE, self.form.media_type()).body(body).send().await;
         let response = sent
             .map_err(reqwest::Error::without_url)
             .context("cannot reach the gateway; is it running?")
             .map_err(Failure::ours)?;
         let status = response.status();
-        let text = response.text().await.map_err(Failure::ours)?;
-        Ok((status, serde_json::from_str(&text).unwrap_or_default()))
+        Ok((status, response.text().await.map_err(Failure::ours)?))
     }
 
     fn record(&mut self, part: &[InputLine], told: Vec<Told>) {

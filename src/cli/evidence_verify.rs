@@ -8,10 +8,13 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
+use crate::cli::evidence_accepted::{self, AcceptedArgs};
+use crate::cli::evidence_witnesses::WitnessArgs;
 use crate::cli::harmless::harmless_line;
-use crate::cli::{CommandResult, Context, Exit, Failure};
-use crate::keys::{OpeningKeys, VerifyingKeys};
-use crate::proof::{BundleReport, BundleVerdict, NoBundle, verify_bundle};
+use crate::cli::receipt_file::keys_of;
+use crate::cli::{CommandResult, Context, Exit, Failure, evidence_witnesses};
+use crate::keys::OpeningKeys;
+use crate::proof::{AcceptedReport, BundleReport, BundleVerdict, NoBundle, verify_bundle_against};
 use crate::seal::evidence::{BundleTrust, Examiner, Flaw};
 use crate::transparency::Incarnation;
 
@@ -34,6 +37,10 @@ pub struct Args {
     /// key is wrong. The bundle's own, if not given
     #[arg(long, value_name = "FILE")]
     receipt_keys: Option<PathBuf>,
+    #[command(flatten)]
+    accepted: AcceptedArgs,
+    #[command(flatten)]
+    witnesses: WitnessArgs,
 }
 
 /// Runs the command.
@@ -43,11 +50,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
             .with_context(|| format!("cannot read {}", path.display()))
             .map_err(Failure::input)
     };
-    let public = |path: &PathBuf| {
-        VerifyingKeys::from_json(&read(path)?).map_err(|error| {
-            Failure::input(error).context(format!("cannot use {}", path.display()))
-        })
-    };
+    let public = |path: &PathBuf| keys_of(path);
     let trusted = args.jwks.as_ref().map(public).transpose()?;
     let receipt_keys = args.receipt_keys.as_ref().map(public).transpose()?;
     let own = match &args.key {
@@ -56,14 +59,18 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         })?),
         None => None,
     };
+    let witnesses = args.witnesses.trust()?;
     let trust = BundleTrust {
+        witnesses: witnesses.as_ref(),
         issuer_keys: trusted.as_ref(),
         opening_keys: own.as_ref(),
         receipt_keys: receipt_keys.as_ref(),
         issuers: &args.issuer,
         now: SystemClock.now(),
     };
-    let found = verify_bundle(&mut *bundle(&args.file)?, trust).map_err(|error| match error {
+    let accepted = args.accepted.read(trusted.as_ref(), &args.issuer)?;
+    let found = verify_bundle_against(&mut *bundle(&args.file)?, trust, accepted);
+    let found = found.map_err(|error| match error {
         NoBundle::Read(error) => Failure::ours(error),
         NoBundle::Other => Failure::input(anyhow!("{}: {error}", args.file.display())),
     })?;
@@ -111,7 +118,9 @@ fn report(found: &BundleReport<'_>) -> Value {
         "missing-keys": examiner.missing_keys,
         "bundled-receipt-keys": examiner.bundled_receipt_keys,
         "receipt-keys-problem": examiner.receipt_keys_problem,
+        "notes": examiner.notes(), "cosignatures": evidence_witnesses::report(examiner),
         "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
+        "accepted": found.accepted.as_ref().map(evidence_accepted::report),
     })
 }
 
@@ -148,7 +157,8 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
     if examiner.flaw_count > told {
         lines.push(format!("and {} more", examiner.flaw_count - told));
     }
-    if let (0, Some(header)) = (examiner.flaw_count, examiner.header()) {
+    let is_good = found.accepted.as_ref().is_none_or(AcceptedReport::is_good);
+    if let (0, true, Some(header)) = (examiner.flaw_count, is_good, examiner.header()) {
         let verdict = found.verdict().word();
         lines.push(format!(
             "{verdict}: what {} has sent to {} for the subscription {}",
@@ -184,7 +194,10 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         let from = if args.jwks.is_some() { "among the keys of --jwks" } else { "in the bundle" };
         lines.push(format!("missing {from}: {}", missing.join(" ")));
     }
+    lines.extend(evidence_witnesses::text(examiner, &args.witnesses));
     lines.extend(on_receipts(examiner, args));
+    lines
+        .extend(found.accepted.iter().flat_map(|one| evidence_accepted::text(one, &args.accepted)));
     let lines: Vec<String> = lines.iter().map(|line| harmless_line(line).into_owned()).collect();
     lines.join("\n")
 }

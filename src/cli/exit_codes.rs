@@ -13,6 +13,7 @@ const NO: &[(&str, &str)] = &[
     ("events put", "lines were refused or could not be read"),
     ("events try", "an event would not cross: refused, quarantined, or wanted by nobody"),
     ("evidence verify", "something is wrong"),
+    ("log proof accepted", "something of what was signed is not proved"),
     ("log restore", "the backup is damaged"),
     ("log verify", "something is wrong"),
     ("open", "the token does not open"),

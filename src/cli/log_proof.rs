@@ -1,16 +1,19 @@
 //! `sealway log proof` and `sealway log key`: proofs over a running gateway's log, checked here, and the
 //! key under which its checkpoints are known.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
 use crate::cli::log_incarnation::last_number;
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::proof_answer::{hashes, malformed, tree};
+use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
 use crate::eventlog::StoredLog;
 use crate::gateway::read_keys;
 use crate::transparency::{
-    LeafData, LogNote, NoteKey, ProofError, TreeHash, TreeRoot, verify_consistency,
+    LeafData, LogNote, NoteKey, ProofError, SignedNote, TreeHash, TreeRoot, verify_consistency,
     verify_inclusion,
 };
 
@@ -37,9 +40,12 @@ pub enum Proof {
     },
     /// That the log of today begins with an older one, so that nothing in it was changed
     Consistency {
+        /// A checkpoint that you have kept, as `/log/checkpoint` served it: its tree is the older one
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "from_root"])]
+        note: Option<PathBuf>,
         /// How many leaves the older tree has
-        #[arg(long, value_name = "SIZE")]
-        from: u64,
+        #[arg(long, value_name = "SIZE", required_unless_present = "note")]
+        from: Option<u64>,
         /// Its root, as you know it, for example from a checkpoint; the gateway's word, if not given
         #[arg(long, value_name = "ROOT", allow_hyphen_values = true)]
         from_root: Option<TreeHash>,
@@ -50,11 +56,14 @@ pub enum Proof {
         #[arg(long, value_name = "ROOT", requires = "to", allow_hyphen_values = true)]
         to_root: Option<TreeHash>,
     },
+    /// That the log holds what it has accepted by signed answers, at its place and unaltered
+    Accepted(log_proof_accepted::Args),
 }
 
 /// Runs the command: asks the gateway, and checks what it answers.
 pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
     match proof {
+        Proof::Accepted(args) => log_proof_accepted::run(&args, context).await,
         Proof::Inclusion { event, digest, index, size, root } => {
             let of = index.map_or_else(|| format!("event={event}"), |at| format!("index={at}"));
             let size = size.map_or_else(String::new, |size| format!("&size={size}"));
@@ -72,7 +81,10 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
                 format!("event {event} is leaf {index} of the tree of {} leaves", tree.size)
             }))
         }
-        Proof::Consistency { from, from_root, to, to_root } => {
+        Proof::Consistency { note, from, from_root, to, to_root } => {
+            let kept = note.as_deref().map(kept).transpose()?;
+            let from = kept.map_or(from.unwrap_or_default(), |kept| kept.size);
+            let from_root = from_root.or(kept.map(|kept| kept.root));
             let to = to.map_or_else(String::new, |to| format!("&to={to}"));
             let path = format!("/log/proof/consistency?from={from}{to}");
             let answer = context.client()?.get(&path).await?;
@@ -96,17 +108,28 @@ pub(super) fn key(incarnation: Option<u64>, context: &Context) -> CommandResult 
             "{place} is not there; the first start of the gateway makes it, or `sealway keys generate`"
         )));
     };
-    let address = format!("{}/log", config.issuer.as_str().trim_end_matches('/'));
     let incarnation = match incarnation {
         Some(number) => number,
         // Without a log there is the first one, which the first start begins.
         None if !StoredLog::is_at(&config.data_dir) => 1,
         None => last_number(&StoredLog::open(&config.data_dir).map_err(Failure::blame)?)?,
     };
-    let key = NoteKey::new(&LogNote::origin_of(&address, incarnation), found.public());
+    let key = NoteKey::new(
+        &LogNote::origin_of_issuer(config.issuer.as_str(), incarnation),
+        found.public(),
+    );
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)
+}
+
+/// The tree of a checkpoint that was kept.
+fn kept(file: &Path) -> Result<TreeRoot, Failure> {
+    let read = || -> anyhow::Result<TreeRoot> {
+        let note: SignedNote = std::fs::read_to_string(file)?.parse()?;
+        Ok(note.text.parse::<LogNote>()?.tree)
+    };
+    read().map_err(|error| Failure::input(error.context(format!("cannot use {}", file.display()))))
 }
 
 fn say(
@@ -124,13 +147,6 @@ fn say(
     if problem.is_none() { Exit::Done } else { Exit::No }
 }
 
-fn malformed(pointer: &str) -> Failure {
-    Failure::ours(anyhow!(
-        "the gateway's answer has no `{}` of ours",
-        pointer.trim_start_matches('/')
-    ))
-}
-
 fn number(answer: &Value, pointer: &str) -> Result<u64, Failure> {
     answer.pointer(pointer).and_then(Value::as_u64).ok_or_else(|| malformed(pointer))
 }
@@ -138,16 +154,4 @@ fn number(answer: &Value, pointer: &str) -> Result<u64, Failure> {
 fn parsed<T: std::str::FromStr>(answer: &Value, pointer: &str) -> Result<T, Failure> {
     let text = answer.pointer(pointer).and_then(Value::as_str);
     text.and_then(|text| text.parse().ok()).ok_or_else(|| malformed(pointer))
-}
-
-/// The tree that the gateway tells of, with the root that the caller knows in place of its own.
-fn tree(answer: &Value, pointer: &str, known: Option<TreeHash>) -> Result<TreeRoot, Failure> {
-    let told = answer.pointer(pointer).cloned().unwrap_or_default();
-    let told: TreeRoot = serde_json::from_value(told).map_err(|_| malformed(pointer))?;
-    Ok(TreeRoot { root: known.unwrap_or(told.root), ..told })
-}
-
-fn hashes(answer: &Value) -> Result<Vec<TreeHash>, Failure> {
-    let proof = answer.get("proof").cloned().unwrap_or_default();
-    serde_json::from_value(proof).map_err(|_| malformed("/proof"))
 }

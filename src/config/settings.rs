@@ -148,6 +148,13 @@ impl Config {
             let problem = "use 100ms to 1day".to_owned();
             mistakes.push((vec!["log", "retention", "every"], problem));
         }
+        if let Some(problem) = eventlog::WitnessConfig::problem(&self.log.witnesses) {
+            mistakes.push((vec!["log", "witnesses"], problem));
+        }
+        if !eventlog::WitnessConfig::EVERY.contains(&self.log.witness_interval.0) {
+            let problem = "use 1s to 1day".to_owned();
+            mistakes.push((vec!["log", "witness-interval"], problem));
+        }
         if let Err(error) = self.replay.check() {
             mistakes.push((vec!["replay", error.setting], error.to_string()));
         }

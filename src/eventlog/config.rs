@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::{HumanDuration, Size};
+use crate::eventlog::WitnessConfig;
 
 /// Bounds of what the log holds in memory and leaves free on disk.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +76,12 @@ pub struct Config {
     /// Who may have proofs and tiles of the tree over the log: `public`, everybody, so that consumers
     /// compare and witnesses watch; or `granted`, callers whose key is good.
     pub proofs: ProofAccess,
+    /// Who is asked to cosign the tree over the log, so that others need not believe the gateway alone;
+    /// at most 16.
+    #[schemars(length(max = 16))]
+    pub witnesses: Vec<WitnessConfig>,
+    /// How often witnesses are asked, 1s to 1day.
+    pub witness_interval: HumanDuration,
     /// When events are dropped from the log, once every subscription has settled them.
     pub retention: RetentionConfig,
 }
@@ -162,6 +169,8 @@ impl Default for Config {
             actions: HumanDuration(limits.action_age),
             actions_per_caller: limits.actions_per_caller,
             proofs: ProofAccess::default(),
+            witnesses: Vec::new(),
+            witness_interval: HumanDuration(Duration::from_mins(1)),
         }
     }
 }

@@ -53,6 +53,7 @@ mod tailed;
 mod tree;
 #[cfg(test)]
 mod testing;
+mod witness_config;
 
 pub use action_kind::ActionKind;
 pub use action_reason::{ActionReason, ActionReasonError};
@@ -98,3 +99,4 @@ pub use tailed::Tailed;
 #[cfg(test)]
 pub(crate) use testing::{MemoryLog, RemoteStore};
 pub use tree::LogTree;
+pub use witness_config::WitnessConfig;

@@ -8,9 +8,7 @@ use url::Url;
 
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
-use crate::api::{
-    AccessTokens, BodyBudget, Callers, LogProofs, Rates, Readers, Readiness, Services,
-};
+use crate::api::{AccessTokens, BodyBudget, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
@@ -26,11 +24,13 @@ use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{check_log_is_there, guard};
 use crate::gateway::incarnations::take_up_incarnations;
-use crate::gateway::inward::{contracts, inward, warn_of};
+use crate::gateway::inward::{contracts, inward, warn_of_documents};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_keys::take_up_keys;
+use crate::gateway::signing_answers::AnswerSigner;
 use crate::gateway::storing::{open_store, take_over};
-use crate::gateway::unbound_callers::warn_of_unbound_callers;
+use crate::gateway::unbound_callers::open_callers;
+use crate::gateway::witnessing::log_proofs;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
@@ -42,13 +42,11 @@ use crate::telemetry::Metrics;
 ///
 /// The operator's turn: a setting, a document, a key file or the port. Ours: the store failed.
 pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildError> {
-    keys::install();
     check(&config)?;
     let Machine { clock, entropy, disk, tasks } = machine.clone();
     let metrics = Arc::new(Metrics::new());
     let (catalog, publications, gate) = contracts(&config)?;
-    warn_of("Contract", gate.diagnostics());
-    warn_of("Publication", &catalog.analyse(&publications));
+    warn_of_documents(&gate, &catalog, &publications);
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
     let listener = listen(&config).await?;
@@ -57,8 +55,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let own = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
     let log_guard = guard(&config, (&store, &own.data_key), &entropy).await?;
     let incarnations = take_up_incarnations(&config, (&store, &own.ring), &*clock).await?;
+    let life = (incarnations.all().current(), log_guard.is_set_back);
     let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
-    let queues = aws.queues(&config, &machine, (&admit, &metrics));
+    let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock), life);
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
     let access = open_access((&config, &machine), &publications, &store).await?;
@@ -73,9 +72,11 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         out.subscription_service.resume().await?;
         replays.resume().await?;
     }
-    let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
-    warn_of_unbound_callers(&callers).await;
+    let callers = open_callers(&config, &store).await;
     let services = Arc::new(Services {
+        queues: aws.queues(&config, &machine, (&admit, &metrics)),
+        log_proofs: log_proofs((&config, &clock), (&egress, &own), (&store, &metrics), life)
+            .await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
@@ -94,11 +95,10 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         delivers: !config.no_delivery,
         tasks: tasks.clone(),
         admit,
-        bus: Arc::new(bus),
-        queues,
+        bus: Arc::new(bus.signing_answers(Arc::clone(&signer))),
+        signer,
         store,
         ring: Arc::clone(&own.ring),
-        log_proofs: LogProofs::new(own.note_key, config.log.proofs, log_guard.is_set_back),
         receipt_keys: out.receipt_keys,
         catalog,
         publications,
@@ -128,7 +128,9 @@ async fn listen(config: &Config) -> Result<TcpListener, BuildError> {
     listener.map_err(|source| BuildError::Listen { address, source })
 }
 
+/// Refuses what no gateway can be built from.
 fn check(config: &Config) -> Result<(), BuildError> {
+    keys::install();
     let settings = |error: String| Err(BuildError::Settings(error));
     if let Err(error) = config.delivery.check() {
         return settings(error.to_string());

@@ -306,10 +306,15 @@ fn settle(
     let share = |answer: Result<Share, AdmitRefusal>| {
         let Share { drafts, quarantined } = answer?;
         let own: Vec<Stored> = stored.by_ref().take(drafts).copied().collect();
-        let repeat = |one: &Stored| matches!(one.appended, Appended::Duplicate { .. });
+        let earlier = |one: &Stored| match one.appended {
+            Appended::Duplicate { of } => Some(of),
+            Appended::New { .. } => None,
+        };
+        let earlier: Vec<EventId> = own.iter().filter_map(earlier).collect();
         Ok(Admitted {
             events: own.iter().map(|one| one.appended.id()).collect(),
-            repeated: !own.is_empty() && own.iter().all(repeat),
+            repeated: !own.is_empty() && earlier.len() == own.len(),
+            earlier,
             differs: own.iter().any(|one| one.differs),
             quarantined,
         })

@@ -77,9 +77,14 @@ fn only_errors(mut found: Vec<Diagnostic>) -> BuildError {
     BuildError::Documents(found)
 }
 
-/// Logs what is wrong in contracts or publications and stops nothing: events of what does not fit its
+/// Logs what is wrong in contracts and publications and stops nothing: events of what does not fit its
 /// message are refused one by one.
-pub(super) fn warn_of(what: &str, warnings: &[Diagnostic]) {
+pub(super) fn warn_of_documents(gate: &Gate, catalog: &Catalog, publications: &Publications) {
+    warn_of("Contract", gate.diagnostics());
+    warn_of("Publication", &catalog.analyse(publications));
+}
+
+fn warn_of(what: &str, warnings: &[Diagnostic]) {
     for warning in warnings.iter().take(MAX_WARNINGS) {
         let place = warning.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));
         tracing::warn!("{what} {}{place}: {}", warning.file, warning.problem);

@@ -99,6 +99,7 @@ impl Gateway {
             () = only(delivers, services.handshakes.run()) => Ok(()),
             () = only(delivers, expire(&services, retention)) => Ok(()),
             () = warn(&services, retention) => Ok(()),
+            () = services.log_proofs.witnesses.run() => Ok(()),
             () = only(delivers, hold(&services, retention)) => Ok(()),
             () = watch(&services, signals) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),

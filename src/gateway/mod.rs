@@ -30,12 +30,14 @@ mod quotas;
 mod repeats;
 mod retention;
 mod setting_aside;
+mod signing_answers;
 mod storing;
 mod tending_keys;
 mod telling_sinks;
 mod unbound_callers;
 mod unwanted;
 mod watching;
+mod witnessing;
 
 pub use build::build;
 pub use build_error::BuildError;

@@ -6,7 +6,8 @@ use std::io::{self, BufRead, Read as _};
 use jsonschema::Validator;
 use serde_json::Value;
 
-use crate::proof::contract_line;
+use crate::proof::bundle_words::BundleWords;
+use crate::proof::{AcceptedCheck, AcceptedReport, contract_line};
 use crate::seal::evidence::{BundleLine, BundleTrust, Examiner, LONGEST_LINE, OpenedEvent};
 
 /// What a bundle is.
@@ -49,6 +50,8 @@ pub struct BundleReport<'a> {
     pub examined: Examiner<'a>,
     /// Opened events whose data no contract in the bundle describes.
     pub unvalidated: u64,
+    /// What was found by the answers that a producer has kept, where there are any.
+    pub accepted: Option<AcceptedReport>,
     /// Whether an event with a salted digest was opened.
     is_salted: bool,
 }
@@ -56,6 +59,11 @@ pub struct BundleReport<'a> {
 impl BundleReport<'_> {
     /// What the bundle is: without keys from elsewhere, whoever made it may be anyone.
     pub const fn verdict(&self) -> BundleVerdict {
+        if let Some(accepted) = &self.accepted
+            && !accepted.is_good()
+        {
+            return BundleVerdict::Wrong;
+        }
         match (self.examined.flaw_count, self.examined.trusts_keys()) {
             (0, true) => BundleVerdict::Valid,
             (0, false) => BundleVerdict::Consistent,
@@ -74,8 +82,26 @@ pub fn verify_bundle<'a>(
     bundle: &mut (impl BufRead + ?Sized),
     trust: BundleTrust<'a>,
 ) -> Result<BundleReport<'a>, NoBundle> {
-    let mut report =
-        BundleReport { examined: Examiner::new(trust), unvalidated: 0, is_salted: false };
+    verify_bundle_against(bundle, trust, None)
+}
+
+/// As [`verify_bundle`], and holds the bundle against the answers that a producer has kept: what was accepted
+/// in its range and is not in it is missing.
+///
+/// # Errors
+///
+/// As [`verify_bundle`].
+pub fn verify_bundle_against<'a>(
+    bundle: &mut (impl BufRead + ?Sized),
+    trust: BundleTrust<'a>,
+    mut accepted: Option<AcceptedCheck>,
+) -> Result<BundleReport<'a>, NoBundle> {
+    let mut report = BundleReport {
+        examined: Examiner::new(trust),
+        unvalidated: 0,
+        accepted: None,
+        is_salted: false,
+    };
     let mut validators = HashMap::new();
     let mut line = Vec::new();
     loop {
@@ -94,8 +120,11 @@ pub fn verify_bundle<'a>(
             }
             None => {}
         }
-        if report.examined.header().is_none() {
-            break;
+        let Some(header) = report.examined.header() else { break };
+        if let Some(accepted) = &mut accepted
+            && let Some(words) = BundleWords::of(&line, header.tree)
+        {
+            accepted.take_line(&words);
         }
     }
     if !report.examined.is_bundle() {
@@ -105,6 +134,7 @@ pub fn verify_bundle<'a>(
     if report.examined.header().is_some() {
         report.examined.finish();
     }
+    report.accepted = accepted.map(|accepted| accepted.finish(trust.issuers));
     Ok(report)
 }
 

@@ -3,13 +3,14 @@
 //! [`Claims`] and two keys come in; a [`Sealed`] token goes out, which is a nested JWT (RFC 7519,
 //! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open()`] is the way back, for
 //! consumers, tests and the command line: twelve checks in a fixed order and one error that says
-//! nothing. [`sign_checkpoint`] signs without encrypting, and [`ReceiptReader`] reads what consumers sign; [`ChainCheck`] tells from opened tokens what is
+//! nothing. [`sign_checkpoint`] and [`sign_accepted`] sign without encrypting, and [`ReceiptReader`] reads what consumers sign; [`ChainCheck`] tells from opened tokens what is
 //! missing or altered. [`sign_incarnation`] says that a restore has begun another incarnation of the log.
 //! Nothing is read, sent or kept here.
 //!
 //! **Invariant:** holding an [`Opened`] is the proof that both layers were checked; there is no
 //! other way to make one.
 
+mod accepted;
 mod chain_check;
 mod claims;
 mod compact;
@@ -32,6 +33,10 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use accepted::{
+    AcceptedEntry, AcceptedEvent, AcceptedFault, AcceptedOutcome, AcceptedPlace, AcceptedReader,
+    AcceptedReceipt, sign_accepted,
+};
 pub use chain_check::{ChainCheck, ChainStanding, Finding, Link, NumberedToken};
 pub use checkpoint::{
     AccessEnd, Checkpoint, CheckpointReader, ComingAccessEnd, sign_checkpoint, sign_place,

@@ -22,6 +22,8 @@ pub struct Admitted {
     /// The events in the log that it became, one for each publication that wanted it; none if no
     /// publication did.
     pub events: Vec<EventId>,
+    /// Those of them that were in the log already.
+    pub earlier: Vec<EventId>,
     /// Whether all of them were in the log already.
     pub repeated: bool,
     /// Whether one of them was taken for a repeat, by source and id, and has another content than

@@ -57,6 +57,8 @@ pub struct Config {
     /// What each producer may have in quarantine of what it sent asynchronously and broke a contract; more
     /// is refused with 429, to be sent again.
     pub quarantined: QuarantinedQuota,
+    /// Whether each answer to a producer is signed, also where it does not ask by `Prefer: receipt`.
+    pub sign_answers: bool,
     /// The SQS queues that are read.
     pub queues: Vec<QueueSource>,
 }
@@ -176,6 +178,7 @@ impl Default for Config {
             max_depth: DEEPEST,
             unreadable: UnreadableQuota::default(),
             quarantined: QuarantinedQuota::default(),
+            sign_answers: false,
             queues: Vec::new(),
         }
     }

@@ -23,6 +23,7 @@ mod lines;
 mod publishing;
 pub mod queue;
 mod received;
+mod sign_answers;
 mod source_rule;
 mod trace;
 mod trial;
@@ -39,6 +40,7 @@ pub use config::{
 pub use lines::{InputLine, LineError, Lines};
 pub use publishing::may_publish_as;
 pub use received::{Envelope, Received, ReceivedError};
+pub use sign_answers::{EntryAnswer, RECEIPT, SignAnswers, prefers_receipt};
 pub use source_rule::{SourceRule, SourceRuleError};
 pub use trial::{PatchedEvent, Trial, TrialVerdict};
 pub use unparsed::{KeptHeaders, KeptHeadersError, Unparsed};

@@ -108,6 +108,11 @@ metrics! {
     LogHead: "sealway_log_head_position", MetricKind::Gauge, [];
     /// How much of the disk of the log is in use, 0 to 1.
     DiskUsed: "sealway_disk_used_ratio", MetricKind::Gauge, [];
+    /// Questions to witnesses, by what came of them: `cosigned`, `refused`, `unreached`, `failed`, or
+    /// `other-history` where the witness has cosigned a tree that this log does not have.
+    WitnessRequests: "sealway_witness_requests_total", MetricKind::Counter, ["witness", "outcome"];
+    /// Leaves of the newest tree that a witness has cosigned.
+    WitnessedLeaves: "sealway_witnessed_leaves", MetricKind::Gauge, ["witness"];
     /// Position of the newest entry that retention has dropped.
     LogLowWatermark: "sealway_log_floor_position", MetricKind::Gauge, [];
     /// Events that retention has dropped from the log.

@@ -33,3 +33,9 @@ impl TreeRoot {
         Self { size: 0, root: TreeHash::of_nothing() }
     }
 }
+
+/// Reads a tree size as logs and witnesses write it: decimal, without zeros in front.
+pub(super) fn size_of(digits: &str) -> Option<u64> {
+    let size = digits.parse().ok().filter(|size: &u64| size.to_string() == digits);
+    size.filter(|size| *size <= MOST_LEAVES)
+}

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use base64_simd::STANDARD;
 
-use crate::transparency::{MOST_LEAVES, NoteError, TreeHash, TreeRoot};
+use crate::transparency::head::size_of;
+use crate::transparency::{NoteError, TreeHash, TreeRoot};
 
 /// The tree of a log, in three lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,11 @@ impl LogNote {
         let name = name.trim_end_matches('/').replace('+', "%2B");
         if incarnation > 1 { format!("{name}/{incarnation}") } else { name }
     }
+
+    /// The origin of an incarnation of the log of a gateway, by the name that stands in its tokens.
+    pub fn origin_of_issuer(issuer: &str, incarnation: u64) -> String {
+        Self::origin_of(&format!("{}/log", issuer.trim_end_matches('/')), incarnation)
+    }
 }
 
 /// The text of the note, with the end of its last line.
@@ -46,8 +52,7 @@ impl FromStr for LogNote {
         let mut lines = text.split('\n');
         let mut line = || lines.next().filter(|line| !line.is_empty()).ok_or(NoteError::Malformed);
         let (origin, digits, root) = (line()?, line()?, line()?);
-        let size = digits.parse().ok().filter(|size: &u64| size.to_string() == digits);
-        let size = size.filter(|size| *size <= MOST_LEAVES).ok_or(NoteError::Malformed)?;
+        let size = size_of(digits).ok_or(NoteError::Malformed)?;
         let root = STANDARD.decode_to_vec(root).ok().and_then(|root| root.try_into().ok());
         let root = TreeHash::from_bytes(root.ok_or(NoteError::Malformed)?);
         if lines.any(str::is_empty) {

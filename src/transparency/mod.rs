@@ -6,11 +6,14 @@
 //! eighth level above them; a [`ProofPlan`] says which of those a root or a proof needs, and puts it
 //! together. [`verify_inclusion`] and [`verify_consistency`] hold a proof against a [`TreeRoot`], and
 //! a [`Tile`] names a piece of the tree as C2SP tlog-tiles does. A [`LogNote`] is what a [`SignedNote`]
-//! says of a log, under a [`NoteKey`].
+//! says of a log, under a [`NoteKey`]. A log asks witnesses by [`AddCheckpoint`]; [`judge_checkpoint`] says
+//! what an honest one cosigns, and a [`WitnessKey`] verifies that it has.
 //!
 //! **Invariant:** a tree only grows. Two trees of one log agree on everything that both of them have,
 //! and the engines of the log keep hashes and decide nothing about them.
 
+mod add_checkpoint;
+mod cosignature;
 mod frontier;
 mod head;
 mod incarnation;
@@ -26,7 +29,11 @@ mod testing;
 mod tests;
 mod tile;
 mod tree_hash;
+mod verifier_key;
+mod witnessing;
 
+pub use add_checkpoint::AddCheckpoint;
+pub use cosignature::{WitnessKey, WitnessKeyError};
 pub use frontier::Frontier;
 pub use head::{MOST_LEAVES, TreeHead, TreeRoot};
 pub use incarnation::{Incarnation, Incarnations, LogHead};
@@ -40,3 +47,4 @@ pub use stored::{StoredSpan, TILE_HEIGHT, TILE_WIDTH};
 pub(crate) use testing::HeldTree;
 pub use tile::{Tile, TilePathError};
 pub use tree_hash::{TreeHash, TreeHashError};
+pub use witnessing::{WitnessRefusal, judge_checkpoint};

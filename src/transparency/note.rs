@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64_simd::STANDARD;
-use sha2::{Digest, Sha256};
+
+use crate::transparency::verifier_key::{VerifierKey, is_name};
 
 /// A longer note is not read.
 const LONGEST: usize = 64 * 1024;
@@ -21,10 +22,7 @@ const ED25519_TYPE: u8 = 1;
 /// Its text form is that of Go's checksum database, `name+id+key`: the id are 8 hexadecimal digits, the
 /// key is base64 of its type and its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NoteKey {
-    name: String,
-    public: [u8; 32],
-}
+pub struct NoteKey(VerifierKey);
 
 /// A text that is not a key for notes of Ed25519.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -65,26 +63,17 @@ pub enum NoteError {
 impl NoteKey {
     /// A public key of Ed25519 under a name, which has no spaces and no plus signs.
     pub fn new(name: &str, public: [u8; 32]) -> Option<Self> {
-        is_name(name).then(|| Self { name: name.to_owned(), public })
+        VerifierKey::new(name, ED25519_TYPE, public).map(Self)
     }
 
     /// The name of whoever has it.
     pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn id(&self) -> [u8; 4] {
-        let hash = Sha256::new_with_prefix(&self.name)
-            .chain_update([b'\n', ED25519_TYPE])
-            .chain_update(self.public)
-            .finalize();
-        let [a, b, c, d, ..]: [u8; 32] = hash.into();
-        [a, b, c, d]
+        &self.0.name
     }
 
     /// The signature that the private half has made over a text.
     pub fn signature(&self, bytes: Vec<u8>) -> NoteSignature {
-        NoteSignature { name: self.name.clone(), id: self.id(), bytes }
+        NoteSignature::by(&self.0, bytes)
     }
 
     /// Verifies that the key has signed a note. Signatures of others are not looked at.
@@ -93,9 +82,8 @@ impl NoteKey {
     ///
     /// The sender's turn: it has not.
     pub fn verify(&self, note: &SignedNote) -> Result<(), NoteError> {
-        let id = self.id();
-        let mut own = note.signatures.iter().filter(|one| one.name == self.name && one.id == id);
-        let public = UnparsedPublicKey::new(&ED25519, &self.public);
+        let mut own = note.signatures_of(&self.0);
+        let public = UnparsedPublicKey::new(&ED25519, &self.0.public);
         let first = own.next().ok_or(NoteError::Unsigned)?;
         std::iter::once(first).chain(own).try_for_each(|one| {
             let signed = public.verify(note.text.as_bytes(), &one.bytes);
@@ -104,14 +92,29 @@ impl NoteKey {
     }
 }
 
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
+impl NoteSignature {
+    /// What a key has signed, as a line below the note.
+    pub(super) fn by(key: &VerifierKey, bytes: Vec<u8>) -> Self {
+        Self { name: key.name.clone(), id: key.id(), bytes }
+    }
+
+    /// The bytes behind the id of the key.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl SignedNote {
+    /// The lines that say that they are by a key.
+    pub(super) fn signatures_of(&self, key: &VerifierKey) -> impl Iterator<Item = &NoteSignature> {
+        let (name, id) = (key.name.clone(), key.id());
+        self.signatures.iter().filter(move |one| one.name == name && one.id == id)
+    }
 }
 
 impl fmt::Display for NoteKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = STANDARD.encode_to_string([&[ED25519_TYPE], self.public.as_slice()].concat());
-        write!(f, "{}+{:08x}+{key}", self.name, u32::from_be_bytes(self.id()))
+        self.0.fmt(f)
     }
 }
 
@@ -119,14 +122,8 @@ impl FromStr for NoteKey {
     type Err = NoteKeyError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, rest) = text.split_once('+').ok_or(NoteKeyError)?;
-        let (_, key) = rest.split_once('+').ok_or(NoteKeyError)?;
-        let key = STANDARD.decode_to_vec(key).map_err(|_| NoteKeyError)?;
-        let Some((&ED25519_TYPE, public)) = key.split_first() else { return Err(NoteKeyError) };
-        let public = public.try_into().map_err(|_| NoteKeyError)?;
-        let read = Self::new(name, public).ok_or(NoteKeyError)?;
-        // Also that the id is the one of the key.
-        if read.to_string() == text { Ok(read) } else { Err(NoteKeyError) }
+        let read = VerifierKey::read(text).filter(|key| key.kind == ED25519_TYPE);
+        read.map(Self).ok_or(NoteKeyError)
     }
 }
 

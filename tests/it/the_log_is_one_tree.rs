@@ -47,7 +47,7 @@ async fn served(gateway: &TestGateway, path: &str, key: Option<&str>) -> Served 
 }
 
 /// The verifier key of the log, as its command line tells it.
-fn verifier_key(gateway: &TestGateway) -> String {
+pub fn verifier_key(gateway: &TestGateway) -> String {
     let settings = gateway.path("gateway.yaml");
     let text = format!("issuer: {}\nkeys: {{ directory: keys }}\n", gateway.issuer());
     std::fs::write(&settings, text).unwrap();
@@ -250,6 +250,13 @@ async fn the_command_line_checks_proofs_against_what_the_caller_knows() {
     let known = ["consistency", "--from", "3", "--from-root", root];
     let (code, told) = log_proof(&gateway, &known);
     assert_eq!(code, Some(0), "{told}");
+    let kept = gateway.path("kept.note");
+    std::fs::write(&kept, served(&gateway, "/log/checkpoint", None).await.bytes).unwrap();
+    gateway.order(6).await;
+    let kept = ["consistency", "--note", kept.to_str().unwrap()];
+    let (code, told) = log_proof(&gateway, &kept);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("the tree of 6 leaves begins with that of 5"), "{told}");
     let (code, told) = log_proof(&gateway, &["consistency", "--from", "3", "--from-root", &zero]);
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("not proved"), "{told}");

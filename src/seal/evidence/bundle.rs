@@ -7,7 +7,7 @@ use crate::event::{EventDigest, EventId, SubscriptionId, Timestamp, TokenDigest}
 use crate::keys::{KeyFailure, SigningKey};
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::BUNDLE_TYPE;
-use crate::transparency::{LeafProof, TreeHash, TreeHead};
+use crate::transparency::{LeafProof, SignedNote, TreeHash, TreeHead};
 
 /// What a bundle is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -130,6 +130,12 @@ impl EvidenceBundle {
     /// That the tree of the last place begins with that of the header; before the last place.
     pub fn consistency(&mut self, proof: &[TreeHash]) -> String {
         self.line(&json!({"kind": "consistency", "proof": proof}))
+    }
+
+    /// A checkpoint of the log that witnesses have cosigned, after the last place, and that its tree begins
+    /// with that of the last place, or the other way round.
+    pub fn note(&mut self, note: &SignedNote, proof: &[TreeHash]) -> String {
+        self.line(&json!({"kind": "note", "note": note.to_string(), "proof": proof}))
     }
 
     /// The last line: a signature over all lines before it.

@@ -35,8 +35,10 @@ impl Examiner<'_> {
         for finding in &check.findings {
             self.find(finding.to_string());
         }
-        if let Err(problem) = self.tree.find(members, (id, digest)) {
-            self.find(problem);
+        match (self.tree.find(members, (id, digest)), self.tree.index) {
+            (Err(problem), _) => self.find(problem),
+            (Ok(()), Some(index)) => self.date_leaf(index, id),
+            (Ok(()), None) => {}
         }
         let token = text_of(members, "token")?;
         if parsed::<TokenDigest>(members, "token_sha256")? != TokenDigest::of(token) {

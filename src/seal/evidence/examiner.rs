@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::event::{EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
 use crate::seal::evidence::incarnations::ToldIncarnations;
+use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims, signed};
@@ -97,6 +98,7 @@ pub struct Examiner<'a> {
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
     pub(super) incarnations: ToldIncarnations,
+    pub(super) notes: ToldNotes,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -160,6 +162,7 @@ impl<'a> Examiner<'a> {
             newest: None,
             tree: ToldTree::default(),
             incarnations: ToldIncarnations::default(),
+            notes: ToldNotes::default(),
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
@@ -284,6 +287,7 @@ impl<'a> Examiner<'a> {
                 self.stage = Stage::Closing;
                 self.take_last(text_of(&members, "token")?)?;
             }
+            (Stage::Closing, "note") => self.take_note(&members)?,
             (Stage::Closing, "closing") => {
                 let token = text_of(&members, "token")?;
                 if content != json!({"kind": "closing", "token": token}).to_string().as_bytes() {

@@ -8,13 +8,18 @@ mod events;
 mod examiner;
 mod dates;
 mod incarnations;
+mod notes;
 mod signatures;
+mod told_notes;
 mod trees;
 mod trust;
+mod witness_trust;
 
 pub use bundle::{EventLine, EvidenceBundle, Header};
 pub use examiner::{BundleLine, Examiner, Flaw, OpenedEvent};
+pub use told_notes::BundleCosignature;
 pub use trust::BundleTrust;
+pub use witness_trust::{WitnessTrust, WitnessTrustError};
 
 /// The longest line, in bytes: a contract with its schema fits.
 pub const LONGEST_LINE: usize = 4 * 1024 * 1024;

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::event::ChainValue;
+use crate::event::{ChainValue, Timestamp};
 use crate::keys::VerifyingKeys;
 use crate::seal::evidence::examiner::{Checked, Stage, wrong};
 use crate::seal::evidence::{BUNDLE_TYPE, BundleTrust, Examiner};
 use crate::seal::open::check_parties;
+use crate::seal::signed::seconds;
 use crate::seal::{
     ChainCheck, ChainStanding, Checkpoint, CheckpointReader, OpenLimits, PlaceClaims, signed,
     signer_of,
@@ -68,6 +69,10 @@ impl Examiner<'_> {
         }
         self.not_before("the checkpoint", checkpoint.issued_at, checkpoint.head.max(self.newest));
         self.tree.follow(checkpoint.tree)?;
+        if let Some(head) = checkpoint.tree {
+            self.compare_with_kept(&head.tree)?;
+            self.not_before_witnesses("the checkpoint", checkpoint.issued_at, head.tree.size);
+        }
         Ok(checkpoint)
     }
 
@@ -109,7 +114,7 @@ impl Examiner<'_> {
             return Err(self.signer(token).unwrap_or_else(|| foreign.to_owned()));
         };
         let Some(header) = &self.header else { return wrong("there is no header") };
-        let (at, newest) = (header.at, self.newest);
+        let (at, newest, head) = (header.at, self.newest, header.tree);
         let of = claims.get("sub_id").and_then(|subject| subject.get("id")?.as_str());
         if check_parties(&claims, &header.issuer, &header.audience).is_none()
             || of != Some(header.subscription.as_str())
@@ -123,6 +128,11 @@ impl Examiner<'_> {
             return wrong("lines before this one were added, removed or altered");
         }
         self.not_before("the bundle", at, newest);
+        if let Some(head) = head {
+            self.not_before_witnesses("the bundle", at, head.tree.size);
+        }
+        let closed = seconds(&claims, "iat").map(Timestamp::from_unix_seconds);
+        self.finish_notes(closed);
         self.issued_not_before("the closing line", &claims, newest);
         Ok(())
     }

@@ -18,7 +18,7 @@ pub(super) struct ToldTree {
     /// What is to lead from there to the last place.
     proof: Option<Vec<TreeHash>>,
     /// The index of the last event.
-    index: Option<u64>,
+    pub(super) index: Option<u64>,
 }
 
 /// Says what is wrong.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::event::Timestamp;
 use crate::keys::{OpeningKeys, VerifyingKeys};
+use crate::seal::evidence::WitnessTrust;
 
 /// What a bundle is judged with.
 #[derive(Clone, Copy)]
@@ -18,6 +19,8 @@ pub struct BundleTrust<'a> {
     /// Every issuer that is believed, those that the gateway had before included; none: the one that the bundle
     /// names.
     pub issuers: &'a [String],
+    /// The witnesses that must have cosigned the tree over the log; without them nobody need have.
+    pub witnesses: Option<&'a WitnessTrust>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -28,7 +31,14 @@ impl BundleTrust<'_> {
 
     /// Believes whatever keys the bundle brings.
     pub const fn none(now: Timestamp) -> Self {
-        Self { issuer_keys: None, opening_keys: None, receipt_keys: None, issuers: &[], now }
+        Self {
+            issuer_keys: None,
+            opening_keys: None,
+            receipt_keys: None,
+            issuers: &[],
+            witnesses: None,
+            now,
+        }
     }
 
     /// Whether an issuer is one that is believed.

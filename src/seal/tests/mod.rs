@@ -1,5 +1,6 @@
 //! Tokens made and opened: every combination, every refusal, and the crates' own readers.
 
+mod accepted;
 mod agreement_with_crates;
 mod checkpoints;
 mod evidence;

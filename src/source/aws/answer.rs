@@ -122,8 +122,14 @@ impl EntryResult {
     }
 }
 
-/// Writes the result of `PutEvents`.
-pub(super) fn put_events_json(entries: &[EntryResult]) -> String {
-    let failed = entries.iter().filter(|entry| matches!(entry, EntryResult::Failed { .. })).count();
-    serde_json::json!({ "FailedEntryCount": failed, "Entries": entries }).to_string()
+/// Writes the result of `PutEvents`, with the signature over it where there is one: SDKs pass over a
+/// member that they do not know.
+pub(super) fn put_events_json(entries: &[&EntryResult], receipt: Option<String>) -> String {
+    let is_failed = |entry: &&&EntryResult| matches!(entry, EntryResult::Failed { .. });
+    let failed = entries.iter().filter(is_failed).count();
+    let mut answer = serde_json::json!({ "FailedEntryCount": failed, "Entries": entries });
+    if let (Some(receipt), Some(members)) = (receipt, answer.as_object_mut()) {
+        members.insert("Receipt".to_owned(), receipt.into());
+    }
+    answer.to_string()
 }

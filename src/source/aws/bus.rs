@@ -9,21 +9,22 @@ use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
 use crate::event::{EventProducer, ProducerKind, Timestamp};
-use crate::source::aws::answer::{EntryResult, put_events_json};
+use crate::source::aws::answer::EntryResult;
 use crate::source::aws::cbor::CLASSIC_ONLY;
 use crate::source::aws::entries::{self, Checked, PutEntry};
-use crate::source::aws::entry_outcome::{EntryOutcome, entry_result, refuse_whole, whole};
+use crate::source::aws::entry_outcome::{EntryOutcome, SettledEntry, refuse_whole, settled, whole};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::seen_signatures::{KeepSignatures, SeenSignature, SeenSignatures};
 use crate::source::aws::signature::Signed;
+use crate::source::aws::signed_result::{SignedResults, set_aside};
 use crate::source::aws::testing_patterns::PatternTests;
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::body::without_byte_order_mark;
 use crate::source::trace::trace_of;
 use crate::source::{
-    Admit, CodingError, Config, ContentCoding, OnViolation, Received, ResponseMode, Signatures,
-    Unparsed,
+    Admit, CodingError, Config, ContentCoding, OnViolation, Received, ResponseMode, SignAnswers,
+    Signatures, Unparsed,
 };
 use crate::telemetry::{Metric, Metrics};
 
@@ -34,7 +35,7 @@ const UNKNOWN_KEY: &str = "(unsigned)";
 /// How far an entry has come.
 enum Place {
     /// Its answer is known.
-    Settled(EntryResult),
+    Settled(SettledEntry),
     /// It is among the events that the gateway was offered.
     Offered,
     /// No event can be made of it, and it is among the bytes that the quarantine was offered.
@@ -43,7 +44,7 @@ enum Place {
 
 /// The embedded bus.
 pub struct Bus {
-    config: Config,
+    pub(super) config: Config,
     buses: Buses,
     keys: AccessKeys,
     answers: Answers,
@@ -53,6 +54,7 @@ pub struct Bus {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     pattern_tests: PatternTests,
+    signed_results: SignedResults,
 }
 
 impl Bus {
@@ -68,7 +70,26 @@ impl Bus {
         let answers = Answers::new(config.repeat_answers.0);
         let seen = SeenSignatures::new(config.remembered_signatures);
         let pattern_tests = PatternTests::default();
-        Self { config, buses, keys, answers, seen, admit, metrics, clock, entropy, pattern_tests }
+        let signed_results = SignedResults::new(config.sign_answers);
+        Self {
+            config,
+            buses,
+            keys,
+            answers,
+            seen,
+            admit,
+            metrics,
+            clock,
+            entropy,
+            pattern_tests,
+            signed_results,
+        }
+    }
+
+    /// Signs answers where producers ask for it; without it none is signed.
+    #[must_use]
+    pub fn signing_answers(self, signer: Arc<dyn SignAnswers>) -> Self {
+        Self { signed_results: self.signed_results.signed_by(signer), ..self }
     }
 
     /// Remembers the signatures that were kept, and keeps those that come; without it a start forgets
@@ -96,27 +117,6 @@ impl Bus {
     pub async fn answer(&self, call: Call<'_>) -> Answered {
         let outcome = self.operate(call).await;
         Answered { request_id: self.random_id(), outcome }
-    }
-
-    /// Refuses a call whose body was not read because it is longer than [`max_body`](Self::max_body).
-    pub fn refuse_long_body(&self) -> Answered {
-        let message = format!("The request body is over the limit of {}.", self.config.max_body);
-        let refused = Refused::new(AwsErrorKind::RequestEntityTooLarge, message);
-        Answered { request_id: self.random_id(), outcome: Err(refused) }
-    }
-
-    /// Refuses a call for whose body there is no room.
-    pub fn refuse_crowded(&self) -> Answered {
-        let message = "Too many request bodies are being read; repeat the request later.";
-        let refused = Refused::new(AwsErrorKind::ServiceUnavailable, message);
-        Answered { request_id: self.random_id(), outcome: Err(refused) }
-    }
-
-    /// Refuses a call whose body broke off.
-    pub fn refuse_broken_body(&self) -> Answered {
-        let message = "The request body did not come to its end.";
-        let refused = Refused::new(AwsErrorKind::Serialization, message);
-        Answered { request_id: self.random_id(), outcome: Err(refused) }
     }
 
     /// Refuses a call in the protocol of custom event buses, whatever it asks for and whoever asks; the
@@ -219,10 +219,13 @@ impl Bus {
         });
         let recognized = recognized.transpose()?;
         let invocation = recognized.as_ref().map(|found| found.invocation).or(named);
+        let is_signed = self.signed_results.are_asked(call.headers);
         let put = async {
             let put = self.put_once(call, &identity, (invocation, named.is_some())).await;
             self.count_refusals(&put, &identity);
-            put.map(|results| put_events_json(&results))
+            let by = self.producer(&identity);
+            let answer = self.signed_results.answer(put?, is_signed.then_some((call.body, &by)));
+            Ok(answer.await)
         };
         let keep = async {
             match &recognized {
@@ -232,7 +235,7 @@ impl Bus {
         };
         let put = async {
             match invocation {
-                Some(invocation) => self.answers.first(invocation, put).await,
+                Some(invocation) => self.answers.first((invocation, is_signed), put).await,
                 None => put.await,
             }
         };
@@ -247,7 +250,7 @@ impl Bus {
         call: Call<'_>,
         identity: &Identity,
         (invocation, is_named): (Option<Invocation>, bool),
-    ) -> Result<Vec<EntryResult>, Refused> {
+    ) -> Result<Vec<SettledEntry>, Refused> {
         let checked = entries::read(call.body, identity, &self.buses, &self.config)?;
         let keeps_unreadable = self.keeps_unreadable(identity);
         let (mut batch, mut aside) = (Vec::with_capacity(checked.len()), Vec::new());
@@ -256,13 +259,13 @@ impl Bus {
             let event_id =
                 invocation.map_or_else(|| self.random_id(), |invocation| invocation.event_id(at));
             let place = match checked {
-                Checked::Fail(result) => Place::Settled(result),
-                Checked::Drop => Place::Settled(EntryResult::Taken { event_id }),
+                Checked::Fail(result) => Place::Settled(result.into()),
+                Checked::Drop => Place::Settled(EntryResult::Taken { event_id }.into()),
                 Checked::Unreadable(entry) if keeps_unreadable => {
                     aside.push(entry.into_unparsed(event_id, (identity, call.headers)));
                     Place::SetAside
                 }
-                Checked::Unreadable(entry) => Place::Settled(entry.failed),
+                Checked::Unreadable(entry) => Place::Settled(entry.failed.into()),
                 Checked::Take(entry) => {
                     batch.push(self.receive(*entry, event_id, invocation.is_some(), call.headers));
                     Place::Offered
@@ -273,9 +276,9 @@ impl Bus {
         let (offered, aside) = self.store(batch, aside, (identity, is_named)).await?;
         let (mut offered, mut aside) = (offered.into_iter(), aside.into_iter());
         let settle = |(place, event_id)| match place {
-            Place::Settled(result) => result,
-            Place::Offered => entry_result(offered.next(), event_id),
-            Place::SetAside => entry_result(aside.next(), event_id),
+            Place::Settled(entry) => entry,
+            Place::Offered => settled(offered.next(), event_id),
+            Place::SetAside => settled(aside.next(), event_id),
         };
         Ok(places.into_iter().map(settle).collect())
     }
@@ -292,14 +295,14 @@ impl Bus {
         if !batch.is_empty() {
             let producer = self.producer(identity);
             let outcomes = self.admit.admit(batch, Some(&producer), self.response_mode()).await;
-            offered.extend(outcomes.into_iter().map(|outcome| outcome.map(drop)));
+            offered.extend(outcomes);
         }
         // What is repeated whole sets its bytes aside then.
         refuse_whole(offered.iter(), repeatable)?;
         let mut kept: Vec<EntryOutcome> = Vec::new();
         if !aside.is_empty() {
             let outcomes = self.admit.set_aside(aside).await;
-            kept.extend(outcomes.into_iter().map(|outcome| outcome.map(drop)));
+            kept.extend(outcomes.into_iter().map(|outcome| outcome.map(set_aside)));
         }
         refuse_whole(offered.iter().chain(&kept), repeatable)?;
         Ok((offered, kept))
@@ -331,11 +334,11 @@ impl Bus {
     }
 
     /// Counts what was refused by access key, since most producers never look at it.
-    fn count_refusals(&self, put: &Result<Vec<EntryResult>, Refused>, identity: &Identity) {
+    fn count_refusals(&self, put: &Result<Vec<SettledEntry>, Refused>, identity: &Identity) {
         let key = self.key(identity);
         let count = |code| self.metrics.counter(Metric::PutEventsRefused, &[key, code]).increment();
         match put {
-            Ok(results) => results.iter().filter_map(EntryResult::error_code).for_each(count),
+            Ok(put) => put.iter().filter_map(|one| one.result.error_code()).for_each(count),
             Err(refused) => count(refused.kind.code()),
         }
     }
@@ -382,7 +385,7 @@ impl Bus {
         entry.into_received(named, trace_of(headers), (&self.config, self.clock.now()))
     }
 
-    fn random_id(&self) -> Uuid {
+    pub(super) fn random_id(&self) -> Uuid {
         let mut bytes = [0; 16];
         self.entropy.fill(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()

@@ -38,7 +38,8 @@ async fn put_as(
     };
     let invocation = invocation.map(|id| Invocation::new(key, id, body.as_bytes()));
     let invocation = (invocation, invocation.is_some());
-    house.bus.put_once(call, &Identity::unsigned(key), invocation).await
+    let put = house.bus.put_once(call, &Identity::unsigned(key), invocation).await;
+    put.map(|settled| settled.into_iter().map(|entry| entry.result).collect())
 }
 
 fn codes(results: &[EntryResult]) -> Vec<Option<&'static str>> {

@@ -7,7 +7,7 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::event::{EventTime, EventTimeError, Timestamp, TraceContext, json};
+use crate::event::{EventTime, EventTimeError, SentDigest, Timestamp, TraceContext, json};
 use crate::source::aws::answer::EntryResult;
 use crate::source::aws::entry_time::read_time;
 use crate::source::aws::operations::{Buses, parse};
@@ -129,6 +129,13 @@ pub(super) fn read(
             .unwrap_or_else(|fault| Checked::Unreadable(fault.of(text.get())))
     };
     Ok(entries.into_iter().zip(times).zip(&texts).map(check).collect())
+}
+
+/// The digest of each entry of `PutEvents`: of its JSON object, from the first character to the last.
+pub(super) fn sent_digests(body: &[u8]) -> Vec<SentDigest> {
+    let entries = parse::<PutEvents<'_>>(body).ok().and_then(|request| request.entries);
+    let of = |entry: &RawValue| SentDigest::of(entry.get().as_bytes());
+    entries.unwrap_or_default().into_iter().map(of).collect()
 }
 
 /// Reads one entry by itself. One that repeats a member or holds half a surrogate pair, which AWS

@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use crate::event::Fault;
-use crate::source::AdmitRefusal;
 use crate::source::aws::answer::EntryResult;
 use crate::source::aws::{AwsErrorKind, Refused};
+use crate::source::{AdmitRefusal, Admitted};
 
 /// How many violations an error text lists.
 const LISTED_VIOLATIONS: usize = 10;
@@ -14,7 +14,21 @@ const LISTED_VIOLATIONS: usize = 10;
 const QUARANTINE_FULL: &str = "quarantine-full";
 
 /// What became of something that was offered.
-pub(super) type EntryOutcome = Result<(), AdmitRefusal>;
+pub(super) type EntryOutcome = Result<Admitted, AdmitRefusal>;
+
+/// An entry whose answer is known.
+pub(super) struct SettledEntry {
+    /// What its producer is told.
+    pub(super) result: EntryResult,
+    /// What it became; nothing where it was not offered, or not taken.
+    pub(super) admitted: Option<Admitted>,
+}
+
+impl From<EntryResult> for SettledEntry {
+    fn from(result: EntryResult) -> Self {
+        Self { result, admitted: None }
+    }
+}
 
 /// Refuses the whole request if an entry failed for a reason that is not its own, since SDKs repeat
 /// whole requests and never single entries. A quarantine that is full is its producer's own.
@@ -44,13 +58,18 @@ pub(super) fn whole(refusal: &AdmitRefusal) -> Refused {
 const INTERNAL: &str = "The gateway failed to store the event; its own log says why.";
 
 /// What a producer is told of an entry that was offered.
-pub(super) fn entry_result(outcome: Option<EntryOutcome>, event_id: Uuid) -> EntryResult {
-    let refusal = match outcome {
-        Some(Ok(())) => return EntryResult::Taken { event_id },
-        Some(Err(refusal)) => refusal,
+pub(super) fn settled(outcome: Option<EntryOutcome>, event_id: Uuid) -> SettledEntry {
+    match outcome {
+        Some(Ok(admitted)) => {
+            SettledEntry { result: EntryResult::Taken { event_id }, admitted: Some(admitted) }
+        }
+        Some(Err(refusal)) => failed(refusal).into(),
         // An `Admit` that answers for fewer events than it was given has promised nothing for them.
-        None => return EntryResult::failed("InternalFailure", INTERNAL),
-    };
+        None => EntryResult::failed("InternalFailure", INTERNAL).into(),
+    }
+}
+
+fn failed(refusal: AdmitRefusal) -> EntryResult {
     match refusal.fault {
         Fault::Ours => EntryResult::failed("InternalFailure", INTERNAL),
         Fault::Later => EntryResult::failed("ThrottlingException", refusal.message),

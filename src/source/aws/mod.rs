@@ -22,7 +22,9 @@ mod operations;
 mod repeats;
 mod seen_signatures;
 mod signature;
+mod signed_result;
 mod testing_patterns;
+mod unread_call;
 mod unreadable;
 
 pub use answer::{Answered, AwsErrorKind, Refused};

@@ -62,12 +62,12 @@ impl Invocation {
     }
 }
 
-/// Recent answers, by invocation.
-pub(super) struct Answers(Cache<Invocation, Arc<str>>);
+/// Recent answers, by invocation and by whether they are signed.
+pub(super) struct Answers(Cache<(Invocation, bool), Arc<str>>);
 
 impl Answers {
     pub(super) fn new(keep: Duration) -> Self {
-        let weigh = |_: &Invocation, answer: &Arc<str>| {
+        let weigh = |_: &(Invocation, bool), answer: &Arc<str>| {
             u32::try_from(answer.len() + size_of::<Invocation>()).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().weigher(weigh).max_capacity(CAPACITY).time_to_live(keep).build())
@@ -81,7 +81,7 @@ impl Answers {
     /// Whatever making the answer gives.
     pub(super) async fn first(
         &self,
-        invocation: Invocation,
+        invocation: (Invocation, bool),
         make: impl Future<Output = Result<String, Refused>>,
     ) -> Result<String, Refused> {
         self.0
@@ -118,15 +118,17 @@ mod tests {
     #[tokio::test]
     async fn the_first_answer_is_kept_and_a_refusal_is_not() {
         let answers = Answers::new(Duration::from_mins(5));
-        let invocation = Invocation::new("AKIA", "i", b"{}");
+        let invocation = (Invocation::new("AKIA", "i", b"{}"), false);
         let busy = Refused::new(AwsErrorKind::ServiceUnavailable, "busy");
 
         let refused = answers.first(invocation, async { Err(busy.clone()) }).await;
         let first = answers.first(invocation, async { Ok("first".into()) }).await;
         let second = answers.first(invocation, async { Ok("second".into()) }).await;
+        let signed = answers.first((invocation.0, true), async { Ok("signed".into()) }).await;
 
         assert_eq!(refused, Err(busy));
         assert_eq!(first.as_deref(), Ok("first"));
         assert_eq!(second.as_deref(), Ok("first"));
+        assert_eq!(signed.as_deref(), Ok("signed"), "whoever asks for a signature is given one");
     }
 }

@@ -18,6 +18,7 @@ mod batch;
 mod binary;
 mod envelope;
 mod posting;
+mod sent;
 mod structured;
 mod told_id;
 mod tree;
@@ -25,6 +26,7 @@ mod unreadable;
 mod warnings;
 
 pub use posting::{Posting, UnreadableItem, read, read_within};
+pub use sent::sent_digests;
 pub use told_id::told_id;
 pub(in crate::source) use tree::receive;
 pub use unreadable::Unreadable;

@@ -16,6 +16,13 @@ use crate::source::intake::{Unreadable, Warning, binary, envelope, structured};
 use crate::source::trace::trace_of;
 use crate::source::{BodyRoom, Config, ContentCoding, Received};
 
+/// The media type of one event in structured mode.
+const STRUCTURED: &str = "application/cloudevents+json";
+/// The media type of a batch.
+const BATCHED: &str = "application/cloudevents-batch+json";
+/// The header that makes a request an event in binary mode.
+const SPECVERSION: &str = "ce-specversion";
+
 /// The events of one request.
 #[derive(Debug)]
 pub struct Posting {
@@ -96,15 +103,14 @@ fn read_text(
     let trace = trace_of(headers);
     let trace = trace.as_ref().map(TraceContext::as_str);
     let limits = config.json_limits();
-    let media_type =
-        headers.get(CONTENT_TYPE).map(|value| essence(value.to_str().unwrap_or_default()));
+    let media_type = media_type(headers);
     let cloudevent =
         |text: &[u8]| structured::receive(tree(text, limits)?, trace, limits, seen, now);
     let enveloped = |text: &[u8]| envelope::receive(tree(text, limits)?, trace, now);
     match media_type.as_deref() {
-        Some("application/cloudevents+json") => cloudevent(body).map(one),
-        Some("application/cloudevents-batch+json") => batch(body, config.max_batch, cloudevent),
-        _ if headers.contains_key("ce-specversion") => {
+        Some(STRUCTURED) => cloudevent(body).map(one),
+        Some(BATCHED) => batch(body, config.max_batch, cloudevent),
+        _ if headers.contains_key(SPECVERSION) => {
             binary::receive(headers, body, trace, limits, seen, now).map(one)
         }
         _ if binary::gives_attributes(headers) && !may_be_envelope(body) => {
@@ -124,6 +130,17 @@ fn read_text(
                 .to_owned(),
         )),
     }
+}
+
+/// The media type of a body, without its parameters.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    headers.get(CONTENT_TYPE).map(|value| essence(value.to_str().unwrap_or_default()))
+}
+
+/// Whether a body is the data of one event whose attributes are headers.
+pub(super) fn is_binary(headers: &HeaderMap) -> bool {
+    let is_other = matches!(media_type(headers).as_deref(), Some(STRUCTURED | BATCHED));
+    headers.contains_key(SPECVERSION) && !is_other
 }
 
 /// Whether a body names the one member that only EventBridge envelopes have.

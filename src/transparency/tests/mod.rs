@@ -7,3 +7,4 @@ mod others;
 mod proving;
 mod tiles;
 mod vectors;
+mod witnesses;

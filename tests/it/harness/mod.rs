@@ -19,6 +19,7 @@ mod sink_key;
 mod stalls;
 mod token_endpoint;
 mod waiting;
+mod witness;
 
 pub use disk::Number;
 pub use gateway::{
@@ -34,3 +35,4 @@ pub use sink_key::SinkKey;
 pub use stalls::Stalls;
 pub use token_endpoint::TokenEndpoint;
 pub use waiting::{eventually, never_within};
+pub use witness::{WITNESS, WitnessProcess};

@@ -3,19 +3,21 @@
 //! Each row is one tampering with the verdict that it must get: by an outsider, who holds the file; by the
 //! consumer, whose keys sign receipts; by the gateway's operator, who holds the signing key.
 
+mod accepted_rows;
 mod restores;
 mod rows;
 mod scene;
+mod witnessed;
 
 use std::fmt::Write as _;
 
-use sealway::proof::verify_bundle;
-use sealway::seal::evidence::BundleTrust;
+use sealway::proof::{AcceptedCheck, verify_bundle, verify_bundle_against};
+use sealway::seal::AcceptedReader;
+use sealway::seal::evidence::{BundleTrust, WitnessTrust};
 
 use scene::{NOW, Scene, Trusted};
 
 /// A bundle after a tampering, and what it must be called.
-#[derive(Clone)]
 struct Row {
     /// What was done, by whom.
     name: &'static str,
@@ -23,6 +25,8 @@ struct Row {
     lines: Vec<String>,
     /// What the verifier has from elsewhere.
     trusted: Trusted,
+    /// The witnesses that are believed, if any.
+    witnesses: Option<WitnessTrust>,
     /// The verdict.
     verdict: &'static str,
     /// What one of its flaws says; nothing where there is none.
@@ -33,7 +37,8 @@ struct Row {
 fn each_tampering_gets_its_verdict() {
     let scene = Scene::new();
     let mut wrong = String::new();
-    let rows = [rows::all(&scene), restores::all(&scene)].concat();
+    let all = [rows::all(&scene), witnessed::all(&scene), restores::all(&scene)];
+    let rows: Vec<Row> = all.into_iter().flatten().collect();
     assert!(rows.len() >= 30, "{} rows", rows.len());
 
     for row in &rows {
@@ -44,6 +49,7 @@ fn each_tampering_gets_its_verdict() {
             opening_keys: keys.opening.as_ref(),
             receipt_keys: keys.receipts.as_ref(),
             issuers: &keys.issuers,
+            witnesses: row.witnesses.as_ref(),
             now: NOW,
         };
         let found = verify_bundle(&mut bundle.as_bytes(), trust).unwrap();
@@ -90,4 +96,54 @@ fn what_is_no_flaw_is_counted() {
     let mut foreign = scene.bundle();
     foreign.events[0].receipts = vec![scene.receipt_of_another_key(0)];
     assert_eq!(count(foreign.lines(), false), (2, 1, 0, 1), "nobody knows that key");
+}
+
+#[test]
+fn whoever_has_signed_answers_sees_what_was_left_out() {
+    let scene = Scene::new();
+    let mut wrong = String::new();
+    let rows = accepted_rows::all(&scene);
+    assert!(rows.len() >= 25, "{} rows", rows.len());
+
+    for row in &rows {
+        let keys = scene.trusted(Trusted::OUTSIDE);
+        let trust = BundleTrust {
+            issuer_keys: keys.issuer.as_ref(),
+            receipt_keys: keys.receipts.as_ref(),
+            issuers: &keys.issuers,
+            ..BundleTrust::none(NOW)
+        };
+        let reader = AcceptedReader {
+            issuer_keys: keys.issuer.as_ref().unwrap(),
+            issuers: &[],
+            now: NOW,
+            leeway: BundleTrust::LEEWAY,
+        };
+        let mut check = AcceptedCheck::new(row.scope.clone());
+        for (line, answer) in (1..).zip(&row.answers) {
+            check.take_receipt(line, answer, &reader);
+        }
+        let bundle = row.lines.concat();
+        let found = verify_bundle_against(&mut bundle.as_bytes(), trust, Some(check)).unwrap();
+        let accepted = found.accepted.as_ref().unwrap();
+        let counted = (accepted.found, accepted.missing_count, accepted.earlier, accepted.later);
+        let flaws = accepted.flaws.iter().map(|flaw| flaw.problem.as_str());
+        let is_told = flaws.clone().any(|flaw| flaw.contains(row.says));
+        let is_right = found.verdict().word() == row.verdict
+            && counted == row.counted
+            && (is_told || row.says.is_empty())
+            && (accepted.flaw_count == 0) == row.says.is_empty();
+        if !is_right {
+            let flaws: Vec<_> = flaws.collect();
+            let _ = writeln!(
+                wrong,
+                "{}: {}: {counted:?}: {flaws:#?} {:?}",
+                row.name,
+                found.verdict().word(),
+                found.examined.flaws,
+            );
+        }
+    }
+
+    assert!(wrong.is_empty(), "{wrong}");
 }

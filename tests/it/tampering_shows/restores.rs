@@ -86,6 +86,7 @@ pub fn all(scene: &Scene) -> Vec<Row> {
         name,
         lines: told.lines(scene),
         trusted: Trusted::ALL,
+        witnesses: None,
         verdict,
         says,
     };
@@ -144,6 +145,7 @@ fn malformed(scene: &Scene) -> Row {
         name: "the incarnation of the head is no number",
         lines: bundle.lines(),
         trusted: Trusted::ALL,
+        witnesses: None,
         verdict: "wrong",
         says: "`incarnation` is malformed",
     }

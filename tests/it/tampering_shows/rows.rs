@@ -26,7 +26,7 @@ pub fn all(scene: &Scene) -> Vec<Row> {
 }
 
 fn row(name: &'static str, lines: Vec<String>, verdict: &'static str, says: &'static str) -> Row {
-    Row { name, lines, trusted: Trusted::ALL, verdict, says }
+    Row { name, lines, trusted: Trusted::ALL, witnesses: None, verdict, says }
 }
 
 fn wrong(name: &'static str, lines: Vec<String>, says: &'static str) -> Row {

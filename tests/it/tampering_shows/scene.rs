@@ -105,6 +105,8 @@ pub struct BundleParts {
     pub closed: i64,
     /// The tree over the log, which holds these events alone.
     pub tree: Option<LogTree>,
+    /// Lines between the last place and the closing line.
+    pub notes: Vec<Value>,
     /// Who signs checkpoints and the closing line.
     pub signing: SigningKey,
 }
@@ -308,6 +310,7 @@ impl Scene {
             last: place(count, after, head),
             closed: NOW.unix_seconds(),
             tree: Some(tree),
+            notes: Vec::new(),
             signing: self.signing.clone(),
         }
     }
@@ -349,7 +352,7 @@ pub struct LogTree {
 }
 
 impl LogTree {
-    fn head(&self) -> Value {
+    pub fn head(&self) -> Value {
         json!({ "first": self.first, "size": self.leaves.len(), "root": root(&self.leaves) })
     }
 
@@ -359,11 +362,11 @@ impl LogTree {
 }
 
 /// The larger half of a tree comes first and is full (RFC 6962, section 2.1).
-fn halves(leaves: &[TreeHash]) -> (&[TreeHash], &[TreeHash]) {
+pub fn halves(leaves: &[TreeHash]) -> (&[TreeHash], &[TreeHash]) {
     leaves.split_at(leaves.len().next_power_of_two() / 2)
 }
 
-fn root(leaves: &[TreeHash]) -> TreeHash {
+pub fn root(leaves: &[TreeHash]) -> TreeHash {
     match leaves {
         [] => TreeHash::of_nothing(),
         [leaf] => *leaf,
@@ -421,6 +424,7 @@ impl BundleParts {
             line
         }));
         values.push(place(&self.last));
+        values.extend(self.notes.clone());
         self.close(values.iter().map(|value| format!("{value}\n")).collect())
     }
 

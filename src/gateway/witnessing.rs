@@ -1,0 +1,42 @@
+//! Puts together what proves something of the log to others, witnesses included.
+
+use std::sync::Arc;
+
+use crate::ambient::Clock;
+use crate::api::LogProofs;
+use crate::config::Config;
+use crate::egress::{Egress, GuardedClients};
+use crate::eventlog::Store;
+use crate::gateway::build_error::BuildError;
+use crate::gateway::own_keys::OwnKeys;
+use crate::telemetry::Metrics;
+use crate::transparency::LogNote;
+use crate::witness::{Witnesses, WitnessesParts};
+
+/// Takes up what witnesses have cosigned. A gateway that does not deliver asks none: what it looks at may
+/// be a copy, and a witness believes whoever comes first.
+///
+/// # Errors
+///
+/// Ours: the log cannot be read, or the HTTP client cannot be made.
+pub(super) async fn log_proofs(
+    (config, clock): (&Config, &Arc<dyn Clock>),
+    (egress, own): (&Arc<Egress>, &OwnKeys),
+    (store, metrics): (&Store, &Arc<Metrics>),
+    (incarnation, is_set_back): (u64, bool),
+) -> Result<LogProofs, BuildError> {
+    let witnesses = if config.no_delivery { &[][..] } else { &config.log.witnesses };
+    let witnesses = Witnesses::open(WitnessesParts {
+        witnesses,
+        interval: config.log.witness_interval.0,
+        origin: LogNote::origin_of_issuer(config.issuer.as_str(), incarnation),
+        note_key: Arc::clone(&own.note_key),
+        tree: Arc::clone(&store.tree),
+        registry: Arc::clone(&store.registry),
+        clients: GuardedClients::new(egress).map_err(BuildError::Client)?,
+        clock: Arc::clone(clock),
+        metrics: Arc::clone(metrics),
+    });
+    let proofs = LogProofs::new(Arc::clone(&own.note_key), witnesses.await?, config.log.proofs);
+    Ok(LogProofs { is_set_back, ..proofs })
+}
