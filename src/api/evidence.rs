@@ -12,6 +12,7 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::api::evidence_bounds::{BundleEnd, ExportBounds};
 use crate::api::evidence_incarnations;
 use crate::api::find_subscription::problem;
 use crate::api::lists::EvidenceQuery;
@@ -22,8 +23,8 @@ use crate::api::{Caller, Code, Problem, Services};
 use crate::api::{evidence_contract, evidence_notes};
 use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
-use crate::eventlog::{Entry, Page, Position, ReceiptId, SequenceCheckpoint};
-use crate::keys::ConsumerKeys;
+use crate::eventlog::{Entry, LogError, Page, Position, ReceiptId, SequenceCheckpoint};
+use crate::keys::VerifyingKeys;
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
 use crate::subscriptions::{RecipientKeys, Subscription};
@@ -31,14 +32,14 @@ use crate::telemetry::error_chain;
 use crate::transparency::{LeafProof, ProofPlan, TreeHead};
 
 /// Events that are sealed before the next are read.
-const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
+pub(super) const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
 /// Receipts of one event that go into a bundle, live and replays together.
 const RECEIPTS: Page = Page { items: 32, bytes: 256 * 1024 };
 /// Lines that may wait for the caller to read on.
 const WAITING: usize = 16;
 
 /// Why a bundle ends before its time; whoever reads it sees that it is cut.
-type Broken = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 /// `GET /subscriptions/{id}/evidence?from=&to=`: an evidence bundle, one JSON object a line.
 #[utoipa::path(
@@ -84,35 +85,16 @@ pub async fn export(
         None => Position::START,
     };
     let start = reader.place(&view, start).await.map_err(unread)?;
-    let header = Header {
-        issuer: services.issuer.as_str().trim_end_matches('/').to_owned(),
-        audience: subscription.audience.clone(),
-        subscription: subscription.id.clone(),
-        from,
-        to,
-        at: services.clock.now(),
-        tree: Some(services.store.tree.tree_head().await?),
-        incarnation: services.subscription_service.sealer().incarnations().current(),
-    };
+    let header = header_of(&services, &subscription, (from, to)).await?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
         "Caller {} exports evidence of subscription {}", caller.id(), subscription.id,
     );
     let (lines, read) = mpsc::channel(WAITING);
-    let export = Export {
-        services: Arc::clone(&services),
-        caller,
-        line,
-        subscription,
-        view,
-        header,
-        bundle: EvidenceBundle::default(),
-        published: None,
-        contracts: BTreeSet::new(),
-        lines,
-        _place: Arc::clone(&place),
-    };
+    let reading = Some((caller, Arc::clone(&place)));
+    let bounds = ExportBounds { through: view.standing.scanned, bytes: u64::MAX };
+    let export = Export::new(&services, (line, view), (header, bounds), (reading, lines));
     services.tasks.spawn(export.run(start));
     let lines = stream::unfold((Some(read), place), async |(read, place)| {
         let mut read: mpsc::Receiver<Option<Bytes>> = read?;
@@ -123,6 +105,26 @@ pub async fn export(
         }
     });
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+/// What a bundle that is begun now is about.
+pub(super) async fn header_of(
+    services: &Services,
+    subscription: &Subscription,
+    (from, to): (Option<EventId>, Option<EventId>),
+) -> Result<Header, LogError> {
+    Ok(Header {
+        issuer: services.issuer.as_str().trim_end_matches('/').to_owned(),
+        audience: subscription.audience.clone(),
+        subscription: subscription.id.clone(),
+        from,
+        to,
+        at: services.clock.now(),
+        tree: Some(services.store.tree.tree_head().await?),
+        incarnation: services.subscription_service.sealer().incarnations().current(),
+        series: None,
+        aliases: services.issuer_aliases.clone(),
+    })
 }
 
 fn unread(error: SequenceReadError) -> Problem {
@@ -137,27 +139,59 @@ fn unread(error: SequenceReadError) -> Problem {
     }
 }
 
+/// Who asked for a bundle, and its place among those who read.
+type BundleReading = (Caller, Arc<readers::ReaderPlace>);
+
 /// A bundle on its way to whoever asked.
-struct Export {
-    services: Arc<Services>,
-    caller: Caller,
+pub(super) struct Export {
+    pub(super) services: Arc<Services>,
+    /// Who asked, and its place among those who read; nobody, where the schedule did.
+    reading: Option<BundleReading>,
     line: WorkerHandle,
-    subscription: Arc<Subscription>,
-    view: SubscriptionView,
-    header: Header,
-    bundle: EvidenceBundle,
+    pub(super) subscription: Arc<Subscription>,
+    pub(super) view: SubscriptionView,
+    pub(super) header: Header,
+    pub(super) bounds: ExportBounds,
+    pub(super) bundle: EvidenceBundle,
     /// The entity tag of the gateway's keys as the bundle has them.
     published: Option<String>,
+    /// The consumer's keys for receipts as the bundle has them.
+    pub(super) known_receipt_keys: Option<Arc<VerifyingKeys>>,
     /// Of which the bundle has the contract.
     contracts: BTreeSet<String>,
+    /// Events and bytes that were said.
+    said: (u64, u64),
     /// Nothing is the end of a whole bundle.
     lines: mpsc::Sender<Option<Bytes>>,
-    _place: Arc<readers::ReaderPlace>,
 }
 
 impl Export {
+    /// Has said nothing yet.
+    pub(super) fn new(
+        services: &Arc<Services>,
+        (line, view): (WorkerHandle, SubscriptionView),
+        (header, bounds): (Header, ExportBounds),
+        (reading, lines): (Option<BundleReading>, mpsc::Sender<Option<Bytes>>),
+    ) -> Self {
+        Self {
+            services: Arc::clone(services),
+            reading,
+            line,
+            subscription: Arc::clone(&view.subscription),
+            view,
+            header,
+            bounds,
+            bundle: EvidenceBundle::default(),
+            published: None,
+            known_receipt_keys: None,
+            contracts: BTreeSet::new(),
+            said: (0, 0),
+            lines,
+        }
+    }
+
     async fn run(mut self, start: SequenceCheckpoint) {
-        let Err(error) = self.write(start).await else { return };
+        let Err(error) = self.write_all(start).await else { return };
         if !self.lines.is_closed() {
             tracing::error!(
                 subscription.id = %self.subscription.id,
@@ -167,7 +201,8 @@ impl Export {
         }
     }
 
-    async fn say(&self, line: String) -> Result<(), Broken> {
+    pub(super) async fn say(&mut self, line: String) -> Result<(), Broken> {
+        self.said.1 += line.len() as u64;
         self.send(Some(Bytes::from(line))).await
     }
 
@@ -180,7 +215,7 @@ impl Export {
     }
 
     /// Ends the work for a reader that has gone or may not read any more, once a page.
-    async fn must_be_wanted(&self) -> Result<(), Broken> {
+    pub(super) async fn must_be_wanted(&self) -> Result<(), Broken> {
         if self.lines.is_closed() {
             return Err("nobody reads it".into());
         }
@@ -190,7 +225,8 @@ impl Export {
         if self.line.subscription.has_changed().is_err() {
             return Err("the subscription has ended".into());
         }
-        let now = self.services.callers.again(&self.caller).await?;
+        let Some((caller, _)) = &self.reading else { return Ok(()) };
+        let now = self.services.callers.again(caller).await?;
         if now.is_some_and(|caller| caller.sees(&self.subscription.consumer)) {
             Ok(())
         } else {
@@ -199,38 +235,19 @@ impl Export {
     }
 
     /// Whether the consumer may hear an event now.
-    fn may_hear(&self, entry: &Entry) -> bool {
+    pub(super) fn may_hear(&self, entry: &Entry) -> bool {
         let access = self.services.subscription_service.access();
         let of = (&*entry.publication, &entry.event);
         access.lets(&self.subscription.consumer, of, entry.position)
     }
 
-    /// The place behind the matches at the beginning that the consumer may not hear any more.
-    async fn first_heard(
-        &self,
-        mut start: SequenceCheckpoint,
-    ) -> Result<SequenceCheckpoint, Broken> {
-        while start.position < self.view.standing.scanned {
-            self.must_be_wanted().await?;
-            let reader = self.services.subscription_service.reader();
-            let part = reader.read(&self.view, start.position, PAGE).await?;
-            for found in &part.matches {
-                let event = &found.entry.event;
-                if self.may_hear(&found.entry) {
-                    return Ok(start);
-                }
-                start = SequenceCheckpoint {
-                    position: found.entry.position,
-                    sequence: found.sequence,
-                    chain: found.previous.next(event.id, event.digest),
-                };
-            }
-            start.position = part.reached.position;
-        }
-        Ok(start)
+    async fn write_all(&mut self, start: SequenceCheckpoint) -> Result<(), Broken> {
+        let (start, _) = self.first_heard(start).await?;
+        self.write(start).await.map(|_| ())
     }
 
-    async fn write(&mut self, start: SequenceCheckpoint) -> Result<(), Broken> {
+    /// Writes the bundle from a place on.
+    pub(super) async fn write(&mut self, start: SequenceCheckpoint) -> Result<BundleEnd, Broken> {
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
         let records = evidence_incarnations::records(&self.services, self.header.tree).await?;
@@ -240,35 +257,27 @@ impl Export {
             self.say(line).await?;
         }
         self.receipt_keys().await?;
-        let start = self.first_heard(start).await?;
-        let before = Position(start.position.0.saturating_sub(1));
-        let head = self.services.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
-        let service = &self.services.subscription_service;
-        // It names no event that the consumer may not know of.
-        let head = head.first().filter(|entry| {
-            entry.position == start.position && service.may_know(&self.subscription, entry)
-        });
-        let asked = self.header.from.and_then(EventId::predecessor);
-        let mut head = head.map(|entry| entry.event.id).or(asked);
+        let mut head = self.head_at(start).await?;
         let mut place = start;
         self.checkpoint(place, head, self.header.tree).await?;
-        'pages: while place.position < self.view.standing.scanned {
+        'pages: while place.position < self.bounds.through {
             self.must_be_wanted().await?;
             let reader = self.services.subscription_service.reader();
             let part = reader.read(&self.view, place.position, PAGE).await?;
             for found in &part.matches {
                 let event = &found.entry.event;
                 // What may not be heard any more ends a bundle before it: the chain has no gap.
-                let is_beyond = self.header.to.is_some_and(|to| event.id > to);
+                let is_beyond = self.header.to.is_some_and(|to| event.id > to)
+                    || found.entry.position > self.bounds.through
+                    || self.said.1 >= self.bounds.bytes;
                 if is_beyond || !self.may_hear(&found.entry) {
                     break 'pages;
                 }
                 self.event(found).await?;
                 head = Some(event.id);
-                place.sequence = found.sequence;
-                place.chain = found.previous.next(event.id, event.digest);
+                place = behind(found);
             }
-            place.position = part.reached.position;
+            place.position = part.reached.position.min(self.bounds.through);
         }
         let tree = self.grown_tree().await?;
         self.checkpoint(place, head, tree).await?;
@@ -281,7 +290,8 @@ impl Export {
         let bundle = std::mem::take(&mut self.bundle);
         let line = bundle.close(&self.header, self.services.clock.now(), &key)?;
         self.say(line).await?;
-        self.send(None).await
+        self.send(None).await?;
+        Ok(BundleEnd { place, head, events: self.said.0 })
     }
 
     /// Says the gateway's public keys, if they are others than before. A key may begin to sign while
@@ -294,18 +304,6 @@ impl Export {
         self.published = Some(published.etag.clone());
         let jwks: Value = serde_json::from_str(&published.text)?;
         let line = self.bundle.keys(&jwks);
-        self.say(line).await
-    }
-
-    /// Says the consumer's keys for receipts, those behind its address, too, or why there are none.
-    async fn receipt_keys(&mut self) -> Result<(), Broken> {
-        let Some(receipts) = &self.subscription.receipts else { return Ok(()) };
-        let fetched = matches!(receipts.keys, ConsumerKeys::Remote(_));
-        let line = match receipts.keys.known(&self.services.receipt_keys).await {
-            Ok(keys) => self.bundle.receipt_keys(Ok(&keys.to_jwks()), fetched),
-            // What the guard or the network says behind this is not for whoever reads the bundle.
-            Err(error) => self.bundle.receipt_keys(Err(&error.to_string()), fetched),
-        };
         self.say(line).await
     }
 
@@ -380,6 +378,17 @@ impl Export {
             receipts: &receipts,
             inclusion: inclusion.as_ref(),
         });
+        self.said.0 += 1;
         self.say(line).await
+    }
+}
+
+/// The place behind a match.
+pub(super) fn behind(found: &NumberedEntry) -> SequenceCheckpoint {
+    let event = &found.entry.event;
+    SequenceCheckpoint {
+        position: found.entry.position,
+        sequence: found.sequence,
+        chain: found.previous.next(event.id, event.digest),
     }
 }

@@ -22,12 +22,14 @@ pub struct LogProofs {
     /// Whether the log lacks what is known of it, and is looked at all the same: nothing is signed in its
     /// name then.
     pub is_set_back: bool,
+    /// The name of the gateway under which the log began: its origins have it.
+    pub began: String,
 }
 
 impl LogProofs {
     /// Signs with this key, asks these witnesses, and answers these callers.
     pub fn new(note_key: Arc<NoteSigningKey>, witnesses: Witnesses, access: ProofAccess) -> Self {
         let reading = Semaphore::new(1);
-        Self { note_key, witnesses, access, reading, is_set_back: false }
+        Self { note_key, witnesses, access, reading, is_set_back: false, began: String::new() }
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn note_of_ended(
     incarnation: u64,
     tree: TreeRoot,
 ) -> Result<Response, Problem> {
-    let origin = LogNote::origin_of_issuer(services.issuer.as_str(), incarnation);
+    let origin = LogNote::origin_of_issuer(&services.log_proofs.began, incarnation);
     let note = services.log_proofs.witnesses.sign(&LogNote { origin, tree });
     Ok(served(services, &note.map_err(|error| Problem::internal(&error))?))
 }

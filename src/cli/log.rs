@@ -95,7 +95,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             Ok(Exit::Done)
         }
         Command::Proof(proof) => log_proof::run(proof, context).await,
-        Command::Key { incarnation } => log_proof::key(incarnation, context),
+        Command::Key { incarnation } => log_proof::key(incarnation, context).await,
         Command::Backup { to, data_dir } => {
             let from = data_directory(data_dir, context)?;
             let file = if to.is_dir() { to.join(name_of_now()) } else { to };

@@ -12,6 +12,7 @@ use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
 use crate::eventlog::StoredLog;
 use crate::gateway::read_keys;
+use crate::keys::LogIssuer;
 use crate::transparency::{
     LeafData, LogNote, NoteKey, ProofError, SignedNote, TreeHash, TreeRoot, verify_consistency,
     verify_inclusion,
@@ -98,7 +99,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
 }
 
 /// Prints the verifier key of the log, of the settings and the key directory.
-pub(super) fn key(incarnation: Option<u64>, context: &Context) -> CommandResult {
+pub(super) async fn key(incarnation: Option<u64>, context: &Context) -> CommandResult {
     let config = context.config()?;
     let ring = read_keys(&config, &crate::ambient::SystemEntropy).map_err(Failure::blame)?;
     let found = ring.present_note_key().map_err(Failure::blame)?;
@@ -108,16 +109,16 @@ pub(super) fn key(incarnation: Option<u64>, context: &Context) -> CommandResult 
             "{place} is not there; the first start of the gateway makes it, or `sealway keys generate`"
         )));
     };
-    let incarnation = match incarnation {
-        Some(number) => number,
-        // Without a log there is the first one, which the first start begins.
-        None if !StoredLog::is_at(&config.data_dir) => 1,
-        None => last_number(&StoredLog::open(&config.data_dir).map_err(Failure::blame)?)?,
+    // A log keeps the name that it began under; without one, the first start begins it.
+    let (names, last) = if StoredLog::is_at(&config.data_dir) {
+        let log = StoredLog::open(&config.data_dir).map_err(Failure::blame)?;
+        (LogIssuer::read(&log).await.map_err(Failure::blame)?, last_number(&log)?)
+    } else {
+        (None, 1)
     };
-    let key = NoteKey::new(
-        &LogNote::origin_of_issuer(config.issuer.as_str(), incarnation),
-        found.public(),
-    );
+    let began = names.map_or_else(|| config.issuer_text().to_owned(), |names| names.began);
+    let origin = LogNote::origin_of_issuer(&began, incarnation.unwrap_or(last));
+    let key = NoteKey::new(&origin, found.public());
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)

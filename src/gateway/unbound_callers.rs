@@ -1,23 +1,12 @@
 //! Names, at each start, the callers whose scopes were given before scopes named sources and data.
 
-use std::sync::Arc;
-
 use crate::api::Callers;
-use crate::config::Config;
-use crate::eventlog::Store;
 use crate::telemetry::error_chain;
-
-/// The callers of a gateway, of which it warns.
-pub(super) async fn open_callers(config: &Config, store: &Store) -> Arc<Callers> {
-    let callers = Callers::new(Arc::clone(&store.registry), config.api.caller_cache);
-    warn_of_unbound_callers(&callers).await;
-    Arc::new(callers)
-}
 
 /// Warns of each caller that keeps rights which a new one would have to be given by name.
 ///
 /// A caller that cannot be read is refused when it calls; it does not keep the gateway from starting.
-async fn warn_of_unbound_callers(callers: &Callers) {
+pub async fn warn_of_unbound_callers(callers: &Callers) {
     let listed = match callers.list().await {
         Ok(listed) => listed,
         Err(error) => {

@@ -5,7 +5,9 @@ use std::io::{self, BufRead, Read as _};
 
 use jsonschema::Validator;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
+use crate::event::TokenDigest;
 use crate::proof::bundle_words::BundleWords;
 use crate::proof::{AcceptedCheck, AcceptedReport, contract_line};
 use crate::seal::evidence::{BundleLine, BundleTrust, Examiner, LONGEST_LINE, OpenedEvent};
@@ -52,6 +54,8 @@ pub struct BundleReport<'a> {
     pub unvalidated: u64,
     /// What was found by the answers that a producer has kept, where there are any.
     pub accepted: Option<AcceptedReport>,
+    /// The SHA-256 of its bytes, by which the next bundle of a series names it.
+    pub sha256: TokenDigest,
     /// Whether an event with a salted digest was opened.
     is_salted: bool,
 }
@@ -100,8 +104,10 @@ pub fn verify_bundle_against<'a>(
         examined: Examiner::new(trust),
         unvalidated: 0,
         accepted: None,
+        sha256: TokenDigest::of(""),
         is_salted: false,
     };
+    let mut hash = Sha256::new();
     let mut validators = HashMap::new();
     let mut line = Vec::new();
     loop {
@@ -111,6 +117,7 @@ pub fn verify_bundle_against<'a>(
         if (&mut *bundle).take(limit).read_until(b'\n', &mut line)? == 0 {
             break;
         }
+        hash.update(&line);
         match report.examined.take(&line) {
             Some(BundleLine::Event(opened)) => report.compare(&opened, &mut validators),
             Some(BundleLine::Contract { document, schema }) => {
@@ -135,6 +142,7 @@ pub fn verify_bundle_against<'a>(
         report.examined.finish();
     }
     report.accepted = accepted.map(|accepted| accepted.finish(trust.issuers));
+    report.sha256 = TokenDigest::from_bytes(hash.finalize().into());
     Ok(report)
 }
 

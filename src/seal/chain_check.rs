@@ -342,6 +342,7 @@ mod tests {
     fn checkpoint(sequence: u64, chain: ChainValue) -> Checkpoint {
         Checkpoint {
             issuer: "https://events.example.com".to_owned(),
+            issuer_next: None,
             audience: "shop".to_owned(),
             issued_at: Timestamp::EPOCH,
             subscription: "orders".parse().unwrap(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp};
-use crate::keys::{KeyFailure, SigningKey, VerifyingKeys};
+use crate::keys::{KeyFailure, NextIssuer, SigningKey, VerifyingKeys};
 use crate::seal::open::check_parties;
 use crate::seal::signed;
 use crate::seal::{OpenError, OpenLimits};
@@ -22,6 +22,8 @@ const PLACE_TYPE: &str = "place+jwt";
 pub struct Checkpoint {
     /// `iss`: the gateway.
     pub issuer: String,
+    /// `issuer_next`: what it will be called, and from when on; nothing if it keeps its name.
+    pub issuer_next: Option<NextIssuer>,
     /// `aud`: the consumer.
     pub audience: String,
     /// `iat`, in whole seconds.
@@ -103,6 +105,10 @@ fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String,
         "incarnation": checkpoint.incarnation,
     });
     if let Some(claims) = claims.as_object_mut() {
+        if let Some(next) = &checkpoint.issuer_next {
+            let next = json!({ "issuer": next.issuer, "at": next.at.unix_seconds() });
+            claims.insert("issuer_next".to_owned(), next);
+        }
         // What says nothing is left out, as it was before there were grants.
         if !checkpoint.ended.is_empty() {
             claims.insert("ended".to_owned(), json!(checkpoint.ended));
@@ -174,6 +180,13 @@ impl CheckpointReader<'_> {
         };
         Some(Checkpoint {
             issuer: self.issuer.to_owned(),
+            issuer_next: match claims.get("issuer_next") {
+                None => None,
+                Some(next) => Some(NextIssuer {
+                    issuer: next.get("issuer")?.as_str()?.to_owned(),
+                    at: Timestamp::from_unix_seconds(next.get("at")?.as_i64()?),
+                }),
+            },
             audience: self.audience.to_owned(),
             issued_at,
             subscription,

@@ -117,6 +117,11 @@ metrics! {
     LogLowWatermark: "sealway_log_floor_position", MetricKind::Gauge, [];
     /// Events that retention has dropped from the log.
     EventsDropped: "sealway_events_dropped_total", MetricKind::Counter, [];
+    /// Entries of the log that retention has dropped before the bundles of evidence of a subscription were
+    /// up to them.
+    EvidenceLost: "sealway_evidence_lost_events_total", MetricKind::Counter, ["subscription"];
+    /// Bundles of evidence by schedule, by what came of them: `done` or `failed`.
+    EvidenceExports: "sealway_evidence_exports_total", MetricKind::Counter, ["subscription", "outcome"];
     /// Attempts at a sink, by verdict.
     Attempts: "sealway_attempts_total", MetricKind::Counter, ["subscription", "verdict"];
     /// Requests to token endpoints, by what came of them: `token` or `failure`.

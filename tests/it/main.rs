@@ -64,6 +64,8 @@ mod every_aws_sdk_is_a_producer;
 mod every_change_is_kept_as_an_action;
 mod doctor_says_what_aws_said;
 mod every_match_is_offered;
+mod evidence_is_exported_in_time;
+mod evidence_outlives;
 mod evidence_stands_alone;
 mod every_violation_is_documented;
 mod harness;

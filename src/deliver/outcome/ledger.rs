@@ -144,9 +144,11 @@ impl Ledger {
     pub fn record(&self, delivery: &Delivery, outcome: &AttemptOutcome) {
         let key = delivery.key();
         let (attempt, receipt) = (outcome.attempt(delivery), outcome.signed_receipt(delivery));
+        let signer = outcome.receipt_signer().cloned();
         self.change(&key.subscription, |pending| {
             pending.attempts.push(attempt);
             pending.receipts.extend(receipt);
+            pending.receipt_keys.extend(signer);
             match outcome.verdict {
                 // A first attempt that succeeds has left nothing to drop, unless there was one
                 // before a crash that kept a dead letter and no cursor that has passed it.

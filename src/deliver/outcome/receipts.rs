@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::ambient::Clock;
 use crate::deliver::outcome::Delivery;
-use crate::event::{ChainValue, TokenDigest};
-use crate::keys::{RemoteKeys, VerifyingKeys};
-use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader};
+use crate::event::{ChainValue, SubscriptionId, TokenDigest};
+use crate::eventlog::ReceiptKey;
+use crate::keys::{RemoteKeys, VerifyingKey, VerifyingKeys};
+use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader, signer_of};
 use crate::subscriptions::ReceiptTerms;
 
 /// How far the clocks of a consumer may run ahead.
@@ -21,6 +22,8 @@ pub struct SignedReceipt {
     pub token: TokenDigest,
     /// The receipt, a compact JWS.
     pub jws: Arc<str>,
+    /// The key under which it was checked.
+    pub signer: ReceiptKey,
 }
 
 /// Shows the token's digest only, because a consumer may have put anything into what it signs.
@@ -38,10 +41,22 @@ pub fn word_of(checked: &Result<SignedReceipt, ReceiptFault>) -> &'static str {
     }
 }
 
+/// The key of a receipt as it is kept with it.
+fn kept_key(subscription: &SubscriptionId, key: &VerifyingKey) -> ReceiptKey {
+    ReceiptKey {
+        subscription: subscription.clone(),
+        kid: key.kid().into(),
+        thumbprint: key.thumbprint().into(),
+        jwk: key.to_jwk().to_string().into(),
+    }
+}
+
 /// Checks receipts.
 pub struct ReceiptChecker {
     /// The `aud` of every receipt: the gateway.
     pub issuer: String,
+    /// What the gateway was called before.
+    pub aliases: Vec<String>,
     /// Fetches consumers' keys for receipts.
     pub remote: Arc<RemoteKeys<VerifyingKeys>>,
     /// The time.
@@ -85,8 +100,11 @@ impl ReceiptChecker {
             token,
         })?;
         // What was read is ASCII.
-        let jws = Arc::from(String::from_utf8_lossy(body.trim_ascii()));
-        Ok(SignedReceipt { token, jws })
+        let jws: Arc<str> = Arc::from(String::from_utf8_lossy(body.trim_ascii()));
+        let signer = signer_of(&jws).and_then(|kid| keys.get(&kid).cloned());
+        let signer = signer.ok_or(ReceiptFault::Invalid)?;
+        let signer = kept_key(&delivery.subscription.id, &signer);
+        Ok(SignedReceipt { token, jws, signer })
     }
 
     fn read(
@@ -95,13 +113,20 @@ impl ReceiptChecker {
         delivery: &Delivery,
         body: &[u8],
     ) -> Result<Receipt, ReceiptFault> {
-        let reader = ReceiptReader {
-            keys,
-            issuer: &delivery.subscription.audience,
-            audience: &self.issuer,
-            now: self.clock.now(),
-            leeway: LEEWAY,
+        let read = |audience| {
+            let reader = ReceiptReader {
+                keys,
+                issuer: &delivery.subscription.audience,
+                audience,
+                now: self.clock.now(),
+                leeway: LEEWAY,
+            };
+            reader.read(body)
         };
-        reader.read(body)
+        let own = read(&*self.issuer);
+        // The sink may have had the token of before, or call the gateway as it always did.
+        self.aliases
+            .iter()
+            .fold(own, |read_as, alias| read_as.or_else(|error| read(alias).map_err(|_| error)))
     }
 }

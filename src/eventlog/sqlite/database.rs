@@ -37,6 +37,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_20_sizes.sql"),
     include_str!("step_21_salts.sql"),
     include_str!("step_22_tree.sql"),
+    include_str!("step_25_receipt_keys.sql"),
 ];
 /// The version of tables that this gateway writes.
 pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;

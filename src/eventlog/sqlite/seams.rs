@@ -9,7 +9,7 @@ use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::log::SqliteLog;
 use crate::eventlog::sqlite::queue::WriteRequest;
 use crate::eventlog::sqlite::{
-    attempts, letters, quarantine, quarantine_sizes, receipts, records, retries,
+    attempts, letters, quarantine, quarantine_sizes, receipt_keys, receipts, records, retries,
     sequence_checkpoints,
 };
 use crate::eventlog::{
@@ -17,8 +17,8 @@ use crate::eventlog::{
     DeadLetterQuery, DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DroppedDeadLetter,
     KeptEntry, KeptReceipt, LogError, NewQuarantined, Page, Position, Quarantine, QuarantineCount,
     QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined, ReceiptId,
-    Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries, SequenceCheckpoint,
-    UnreadBytes,
+    ReceiptKey, Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries,
+    SequenceCheckpoint, UnreadBytes,
 };
 
 #[async_trait]
@@ -246,6 +246,11 @@ impl Receipts for SqliteLog {
     ) -> Result<Vec<KeptReceipt>, LogError> {
         let of = subscription.clone();
         self.readers.run("list receipts", move |c| receipts::list(c, &of, event, after, page)).await
+    }
+
+    async fn receipt_keys(&self, of: &SubscriptionId) -> Result<Vec<ReceiptKey>, LogError> {
+        let of = of.clone();
+        self.readers.run("list keys for receipts", move |c| receipt_keys::list(c, &of)).await
     }
 
     async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError> {

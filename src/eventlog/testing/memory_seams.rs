@@ -10,8 +10,8 @@ use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
     DeadLetterQuery, DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DroppedDeadLetter,
-    KeptReceipt, LogError, Page, Position, ReceiptId, Receipts, Record, RecordKey, Registry, Retry,
-    Revision, SavedDeliveries, SequenceCheckpoint,
+    KeptReceipt, LogError, Page, Position, ReceiptId, ReceiptKey, Receipts, Record, RecordKey,
+    Registry, Retry, Revision, SavedDeliveries, SequenceCheckpoint,
 };
 
 impl Held {
@@ -87,6 +87,7 @@ impl DeliveryState for MemoryLog {
         held.last_dead_letter.remove(subscription);
         held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
         held.receipts.retain(|_, receipt| receipt.key.subscription != *subscription);
+        held.drop_receipt_keys();
         Ok(())
     }
 
@@ -317,6 +318,12 @@ impl Receipts for MemoryLog {
         Ok(fill(receipts, page, |receipt| receipt.jws.len()))
     }
 
+    async fn receipt_keys(&self, of: &SubscriptionId) -> Result<Vec<ReceiptKey>, LogError> {
+        let held = self.hold()?;
+        let own = held.receipt_keys.iter().filter(|(_, key)| key.subscription == *of);
+        Ok(own.map(|(_, key)| key.clone()).rev().collect())
+    }
+
     async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError> {
         let mut counts = BTreeMap::new();
         for receipt in self.hold()?.receipts.values() {
@@ -335,6 +342,7 @@ impl Receipts for MemoryLog {
             held.receipts.values().filter(|receipt| receipt.key.subscription == *subscription);
         let oldest: Vec<_> = own.take(most).map(|receipt| receipt.id).collect();
         held.receipts.retain(|id, _| !oldest.contains(id));
+        held.drop_receipt_keys();
         Ok(oldest.len())
     }
 }

@@ -18,9 +18,9 @@ use crate::eventlog::{
     Entry, Extent, FencingEpoch, KeptContract, KeptEntry, KeptReceipt, KeptSchema, KeptSignature,
     Leases, Log, LogError, LogTree, LowWatermark, NewAction, NewQuarantined, NewSchema, Observed,
     Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota,
-    QuarantineSize, Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retention,
-    Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint, SignatureStore, Store, Trimmed,
-    UnreadBytes,
+    QuarantineSize, Quarantined, ReceiptId, ReceiptKey, Receipts, Record, RecordKey, Registry,
+    Retention, Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint, SignatureStore,
+    Store, Trimmed, UnreadBytes,
 };
 use crate::transparency::{LeafData, StoredSpan, TreeHash, TreeHead};
 
@@ -205,6 +205,7 @@ seam! {
     far {
         receipts(subscription: &SubscriptionId, event: Option<EventId>, after: ReceiptId, page: Page)
             -> Result<Vec<KeptReceipt>, LogError>;
+        receipt_keys(subscription: &SubscriptionId) -> Result<Vec<ReceiptKey>, LogError>;
         count_receipts() -> Result<Vec<(SubscriptionId, u64)>, LogError>;
         drop_receipts(subscription: &SubscriptionId, most: usize) -> Result<usize, LogError>;
     }

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use crate::event::{ChainValue, EventDigest, EventId, TokenDigest, json};
 use crate::keys::{VerifyingKey, VerifyingKeys};
 use crate::seal::evidence::examiner::{Checked, parsed, text_of, wrong};
-use crate::seal::evidence::{BundleTrust, Examiner, OpenedEvent};
+use crate::seal::evidence::{BundleTrust, Examiner, Header, OpenedEvent};
 use crate::seal::{
-    ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, ReceiptFault, ReceiptReader, open,
-    text,
+    ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, Receipt, ReceiptFault,
+    ReceiptReader, open, text,
 };
 
 impl Examiner<'_> {
@@ -125,29 +125,38 @@ impl Examiner<'_> {
         self.events_without_receipt += u64::from(self.receipts == before);
     }
 
+    /// Reads a receipt under each set of keys, and to each name of the gateway; of what is wrong, that it
+    /// does not fit a key of its name says most.
+    fn read_receipt(&self, receipt: &str, header: &Header) -> Result<Receipt, ReceiptFault> {
+        let mut said = Err(ReceiptFault::UnknownKey);
+        for keys in self.receipt_keys.iter().chain(&self.kept_receipt_keys) {
+            for audience in self.trust.addressees(&header.issuer, &header.aliases) {
+                let reader = ReceiptReader {
+                    keys,
+                    issuer: &header.audience,
+                    audience,
+                    now: self.trust.now,
+                    leeway: BundleTrust::LEEWAY,
+                };
+                let read = reader.read(receipt.as_bytes());
+                if read.is_ok() {
+                    return read;
+                }
+                if said == Err(ReceiptFault::UnknownKey) {
+                    said = read;
+                }
+            }
+        }
+        said
+    }
+
     fn judge(
         &self,
         receipt: &str,
         (id, place, after): (EventId, PlaceClaims, ChainValue),
     ) -> Checked<Word> {
-        let (Some(keys), Some(header)) = (&self.receipt_keys, &self.header) else {
-            return Ok(Word::Unknown);
-        };
-        let reader = |audience| ReceiptReader {
-            keys,
-            issuer: &header.audience,
-            audience,
-            now: self.trust.now,
-            leeway: BundleTrust::LEEWAY,
-        };
-        let mut said = Err(ReceiptFault::Invalid);
-        for audience in self.trust.addressees(&header.issuer) {
-            said = reader(audience).read(receipt.as_bytes());
-            if said.is_ok() {
-                break;
-            }
-        }
-        let receipt = match said {
+        let Some(header) = &self.header else { return Ok(Word::Unknown) };
+        let receipt = match self.read_receipt(receipt, header) {
             Ok(receipt) => receipt,
             Err(ReceiptFault::UnknownKey) if self.trust.receipt_keys.is_none() => {
                 return Ok(Word::Unknown);

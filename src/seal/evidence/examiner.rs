@@ -6,9 +6,10 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{EventDigest, EventId, TokenDigest, json};
+use crate::event::{ChainValue, EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
 use crate::seal::evidence::incarnations::ToldIncarnations;
+use crate::seal::evidence::series;
 use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
@@ -93,7 +94,11 @@ pub struct Examiner<'a> {
     /// The keys that the bundle brings.
     pub(super) bundled: VerifyingKeys,
     pub(super) receipt_keys: Option<VerifyingKeys>,
+    /// The bundle's own sets of keys of before.
+    pub(super) kept_receipt_keys: Vec<VerifyingKeys>,
     pub(super) next: Option<PlaceClaims>,
+    /// The place before the first event: its sequence number and the chain there.
+    pub first_place: Option<(u64, ChainValue)>,
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
@@ -158,7 +163,9 @@ impl<'a> Examiner<'a> {
             keys: trust.issuer_keys.cloned().unwrap_or_default(),
             bundled: VerifyingKeys::default(),
             receipt_keys: trust.receipt_keys.cloned(),
+            kept_receipt_keys: Vec::new(),
             next: None,
+            first_place: None,
             newest: None,
             tree: ToldTree::default(),
             incarnations: ToldIncarnations::default(),
@@ -209,6 +216,11 @@ impl<'a> Examiner<'a> {
     /// from before its first leaf.
     pub const fn unproved(&self) -> u64 {
         self.tree.unproved
+    }
+
+    /// The place behind the last event: its sequence number and the chain there.
+    pub fn last_place(&self) -> Option<(u64, ChainValue)> {
+        self.next.map(|next| (next.sequence.saturating_sub(1), next.previous))
     }
 
     /// The sequence number of the last event that was read.
@@ -341,6 +353,8 @@ impl<'a> Examiner<'a> {
             tree: self.tree.begin(members.get("tree"))?,
             incarnation: signed::number_or_first(members, "incarnation")
                 .ok_or_else(|| "`incarnation` is malformed".to_owned())?,
+            series: series::read(members.get("previous"))?,
+            aliases: series::aliases(members.get("aliases"))?,
         };
         self.incarnations.head = header.incarnation;
         let issuer = header.issuer.clone();

@@ -99,7 +99,7 @@ impl Examiner<'_> {
     fn read_record(&mut self, token: &str) -> Checked<Incarnation> {
         let Some(header) = &self.header else { return wrong("there is no header") };
         let latest = self.trust.now.after(BundleTrust::LEEWAY);
-        let mut issuers = self.trust.addressees(&header.issuer);
+        let mut issuers = self.trust.addressees(&header.issuer, &header.aliases);
         let read = issuers.find_map(|issuer| {
             IncarnationReader { issuer_keys: &self.keys, issuer, latest }.read(token).ok()
         });

@@ -9,13 +9,14 @@ mod examiner;
 mod dates;
 mod incarnations;
 mod notes;
+mod series;
 mod signatures;
 mod told_notes;
 mod trees;
 mod trust;
 mod witness_trust;
 
-pub use bundle::{EventLine, EvidenceBundle, Header};
+pub use bundle::{EventLine, EvidenceBundle, Header, PreviousBundle, SeriesGap, SeriesPlace};
 pub use examiner::{BundleLine, Examiner, Flaw, OpenedEvent};
 pub use told_notes::BundleCosignature;
 pub use trust::BundleTrust;

@@ -15,6 +15,8 @@ use crate::seal::{
 
 /// Keys that are told to be missing.
 const MOST_MISSING: usize = 32;
+/// Sets of keys for receipts beside that of now.
+const MOST_KEPT_SETS: usize = 128;
 /// Characters that a bundle may say about why it has no keys for receipts.
 const LONGEST_PROBLEM: usize = 300;
 
@@ -41,10 +43,29 @@ impl Examiner<'_> {
         let jwks = members.get("jwks").unwrap_or(&Value::Null).to_string();
         let own = VerifyingKeys::from_json(jwks.as_bytes())
             .map_err(|error| format!("the keys for receipts cannot be used: {error}"))?;
+        if members.get("kept") == Some(&Value::Bool(true)) {
+            return self.take_kept_receipt_keys(own);
+        }
         if self.receipt_keys.is_none() {
-            self.bundled_receipt_keys = own.thumbprints();
+            self.bundled_receipt_keys.extend(own.thumbprints());
             self.receipt_keys = Some(own);
         }
+        Ok(())
+    }
+
+    /// Takes keys under which receipts were checked when they came, and which the consumer may have
+    /// replaced since.
+    fn take_kept_receipt_keys(&mut self, keys: VerifyingKeys) -> Checked<()> {
+        if self.trust.receipt_keys.is_some() {
+            return Ok(());
+        }
+        if self.kept_receipt_keys.len() == MOST_KEPT_SETS {
+            return wrong("there are too many lines with keys for receipts");
+        }
+        self.bundled_receipt_keys.extend(keys.thumbprints());
+        self.bundled_receipt_keys.sort();
+        self.bundled_receipt_keys.dedup();
+        self.kept_receipt_keys.push(keys);
         Ok(())
     }
 
@@ -84,6 +105,7 @@ impl Examiner<'_> {
         {
             return wrong("the chain does not begin where that of the subscription does");
         }
+        self.first_place = Some((checkpoint.sequence, checkpoint.chain));
         let sequence = checkpoint.sequence.saturating_add(1);
         self.next = Some(PlaceClaims { sequence, previous: checkpoint.chain });
         Ok(())

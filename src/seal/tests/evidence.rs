@@ -19,6 +19,8 @@ fn header() -> Header {
         at: NOW,
         tree: None,
         incarnation: 1,
+        series: None,
+        aliases: Vec::new(),
     }
 }
 
@@ -62,6 +64,7 @@ fn written(
     let checkpoint = |sequence: u64, chain: ChainValue, tree: Option<TreeHead>| {
         let checkpoint = Checkpoint {
             issuer: ISSUER.to_owned(),
+            issuer_next: None,
             audience: AUDIENCE.to_owned(),
             issued_at: NOW,
             chain,

@@ -144,10 +144,13 @@ fn bundle(parties: &Parties) -> Vec<String> {
         at: NOW,
         tree: None,
         incarnation: 1,
+        series: None,
+        aliases: Vec::new(),
     };
     let place = |sequence: u64, chain: ChainValue| {
         let place = Checkpoint {
             issuer: ISSUER.to_owned(),
+            issuer_next: None,
             audience: AUDIENCE.to_owned(),
             issued_at: NOW,
             chain,

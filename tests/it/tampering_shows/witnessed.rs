@@ -65,7 +65,9 @@ impl Cast {
     /// Believes it, and has kept these checkpoints.
     fn trust_with(&self, kept: &[SignedNote]) -> WitnessTrust {
         let mut trust = self.trust();
-        kept.iter().for_each(|note| trust.keep(note).unwrap());
+        for note in kept {
+            trust.keep(note).unwrap();
+        }
         trust
     }
 }
