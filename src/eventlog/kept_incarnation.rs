@@ -30,7 +30,7 @@ pub struct NewIncarnation {
 /// A document that is not what a gateway has written there.
 #[derive(Debug, thiserror::Error)]
 #[error("the document of the kind `{KIND}` with the name `{name}` cannot be read")]
-struct Unreadable {
+struct UnreadableIncarnation {
     name: String,
 }
 
@@ -59,7 +59,7 @@ impl KeptIncarnation {
         read.filter(named).ok_or_else(|| LogError::Storage {
             action: "read the incarnations of the log",
             place: "its documents".to_owned(),
-            source: Box::new(Unreadable { name: record.id.clone() }),
+            source: Box::new(UnreadableIncarnation { name: record.id.clone() }),
         })
     }
 

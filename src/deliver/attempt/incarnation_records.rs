@@ -2,8 +2,14 @@
 
 use crate::deliver::attempt::{Sealer, SealerError};
 use crate::seal::sign_incarnation;
+use crate::transparency::Incarnations;
 
 impl Sealer {
+    /// The incarnations of the log.
+    pub fn incarnations(&self) -> &Incarnations {
+        self.parts.incarnations.all()
+    }
+
     /// The signed records of all incarnations but the first, oldest first.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use crate::seal::{
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
 };
-use crate::transparency::{Incarnations, TreeHead};
+use crate::transparency::TreeHead;
 
 /// How long a sealed event is good for further attempts.
 const SEALED_FOR: Duration = Duration::from_hours(1);
@@ -351,11 +351,6 @@ impl Sealer {
     ) -> Result<String, SealerError> {
         let place = self.checkpoint(subscription, (place.sequence, place.chain), head, tree);
         Ok(sign_place(&place, &self.signing_key(subscription)?)?)
-    }
-
-    /// The incarnations of the log.
-    pub fn incarnations(&self) -> &Incarnations {
-        self.parts.incarnations.all()
     }
 
     fn checkpoint(

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{ChainValue, EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
-use crate::seal::evidence::incarnations::ToldIncarnations;
 use crate::seal::evidence::series;
+use crate::seal::evidence::told_incarnations::ToldIncarnations;
 use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};

@@ -11,6 +11,7 @@ mod incarnations;
 mod notes;
 mod series;
 mod signatures;
+mod told_incarnations;
 mod told_notes;
 mod trees;
 mod trust;
