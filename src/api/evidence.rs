@@ -26,7 +26,7 @@ use crate::event::EventId;
 use crate::eventlog::{Entry, LogError, Page, Position, ReceiptId, SequenceCheckpoint};
 use crate::keys::VerifyingKeys;
 use crate::seal::PlaceClaims;
-use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
+use crate::seal::evidence::{EventLine, EvidenceBundle, Header, MOST_RECEIPTS};
 use crate::subscriptions::{RecipientKeys, Subscription};
 use crate::telemetry::error_chain;
 use crate::transparency::{LeafProof, ProofPlan, TreeHead};
@@ -34,7 +34,7 @@ use crate::transparency::{LeafProof, ProofPlan, TreeHead};
 /// Events that are sealed before the next are read.
 pub(super) const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
 /// Receipts of one event that go into a bundle, live and replays together.
-const RECEIPTS: Page = Page { items: 32, bytes: 256 * 1024 };
+const RECEIPTS: Page = Page { items: MOST_RECEIPTS, bytes: 256 * 1024 };
 /// Lines that may wait for the caller to read on.
 const WAITING: usize = 16;
 
@@ -64,7 +64,10 @@ pub async fn export(
     let view = line.look();
     let subscription = Arc::clone(&view.subscription);
     let from: Option<EventId> = parse_given("from", range.from.as_deref())?;
-    let to = parse_given("to", range.to.as_deref())?;
+    let to: Option<EventId> = parse_given("to", range.to.as_deref())?;
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(Problem::new(Code::Invalid, "`from` is a later event than `to`"));
+    }
     if matches!(subscription.keys, RecipientKeys::Shared(_)) {
         let why = "a shared secret proves nothing: both sides could have made its tokens";
         return Err(Problem::new(Code::Invalid, why));
@@ -141,6 +144,12 @@ fn unread(error: SequenceReadError) -> Problem {
 
 /// Who asked for a bundle, and its place among those who read.
 type BundleReading = (Caller, Arc<readers::ReaderPlace>);
+
+/// Receipts without those that say again, under another signature, what one before them says.
+fn each_once<'a>(receipts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut said = BTreeSet::new();
+    receipts.filter(|jws| said.insert(jws.rsplit_once('.').map(|(signed, _)| signed))).collect()
+}
 
 /// A bundle on its way to whoever asked.
 pub(super) struct Export {
@@ -368,7 +377,7 @@ impl Export {
         self.keys().await?;
         let (of, kept) = (&self.subscription.id, &self.services.store.receipts);
         let receipts = kept.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
-        let receipts: Vec<&str> = receipts.iter().map(|receipt| &*receipt.jws).collect();
+        let receipts = each_once(receipts.iter().map(|receipt| &*receipt.jws));
         let inclusion = self.inclusion(found.entry.position).await?;
         let line = self.bundle.event(&EventLine {
             id: event.id,

@@ -103,6 +103,13 @@ async fn start(
         }
         Err(error) => return Err(error.into()),
     };
+    // A place is known also where the events behind it are gone.
+    let low_watermark = services.store.log.low_watermark().position;
+    let (place, gap) = if place.position < low_watermark {
+        (reader.place(view, low_watermark).await?, Some(SeriesGap::Dropped))
+    } else {
+        (place, gap)
+    };
     let Some((last, _)) = after else { return Ok(SeriesStart { place, after, gap }) };
     let is_same = place.sequence == last.sequence && place.chain == last.chain;
     let is_later = place.sequence > last.sequence && gap.is_some();

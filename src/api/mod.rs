@@ -68,6 +68,7 @@ mod outcome;
 mod own_answers;
 mod peer;
 mod poll;
+mod poll_receipts;
 mod post_events;
 mod problem;
 mod publication_sight;

@@ -12,7 +12,7 @@ pub enum Command {
     /// List how far the bundles have come that the gateway writes by schedule
     Exports,
     /// Check such a file, with no network and no gateway; the answer is no if anything is wrong
-    Verify(evidence_verify::Args),
+    Verify(Box<evidence_verify::Args>),
 }
 
 /// Runs the command.

@@ -193,7 +193,7 @@ fn report(found: &BundleReport<'_>) -> Value {
         "receipts-without-chain": examiner.receipts_without_chain,
         "events-without-receipt": examiner.events_without_receipt,
         "unvalidated": found.unvalidated, "trusted-keys": examiner.trusts_keys(), "keys": examiner.bundled_keys,
-        "missing-keys": examiner.missing_keys,
+        "missing-keys": examiner.missing_keys, "unknown-members": examiner.unknown_members,
         "bundled-receipt-keys": examiner.bundled_receipt_keys,
         "receipt-keys-problem": examiner.receipt_keys_problem,
         "notes": examiner.notes(), "cosignatures": evidence_witnesses::report(examiner),
@@ -273,6 +273,13 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         lines.push(format!("missing {from}: {}", missing.join(" ")));
     }
     lines.extend(evidence_witnesses::text(examiner, &args.witnesses));
+    if !examiner.unknown_members.is_empty() {
+        let unknown: Vec<&str> = examiner.unknown_members.iter().map(String::as_str).collect();
+        lines.push(format!(
+            "members that this version does not know, and has held against nothing: {}",
+            unknown.join(" ")
+        ));
+    }
     lines.extend(on_receipts(examiner, args));
     lines
         .extend(found.accepted.iter().flat_map(|one| evidence_accepted::text(one, &args.accepted)));

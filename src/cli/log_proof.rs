@@ -70,6 +70,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
             let size = size.map_or_else(String::new, |size| format!("&size={size}"));
             let path = format!("/log/proof/inclusion?{of}{size}");
             let answer = context.client()?.get(&path).await?;
+            let told = believed(&[("the root", root.is_none()), ("the digest", digest.is_none())]);
             let tree = tree(&answer, "/tree", root)?;
             let digest = match digest {
                 Some(digest) => digest,
@@ -78,7 +79,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
             let index = number(&answer, "/index")?;
             let leaf = LeafData::new(event, digest);
             let proved = verify_inclusion(&leaf, index, &hashes(&answer)?, &tree);
-            Ok(say(context, &answer, proved, || {
+            Ok(say(context, &answer, (proved, told), || {
                 format!("event {event} is leaf {index} of the tree of {} leaves", tree.size)
             }))
         }
@@ -89,9 +90,13 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
             let to = to.map_or_else(String::new, |to| format!("&to={to}"));
             let path = format!("/log/proof/consistency?from={from}{to}");
             let answer = context.client()?.get(&path).await?;
+            let told = believed(&[
+                ("the older root", from_root.is_none()),
+                ("the newer root", to_root.is_none()),
+            ]);
             let (old, new) = (tree(&answer, "/from", from_root)?, tree(&answer, "/to", to_root)?);
             let proved = verify_consistency(&old, &new, &hashes(&answer)?);
-            Ok(say(context, &answer, proved, || {
+            Ok(say(context, &answer, (proved, told), || {
                 format!("the tree of {} leaves begins with that of {}", new.size, old.size)
             }))
         }
@@ -136,16 +141,30 @@ fn kept(file: &Path) -> Result<TreeRoot, Failure> {
 fn say(
     context: &Context,
     answer: &Value,
-    proved: Result<(), ProofError>,
+    (proved, believed): (Result<(), ProofError>, Vec<&'static str>),
     words: impl FnOnce() -> String,
 ) -> Exit {
     let problem = proved.err().map(|error| error.to_string());
-    let told = json!({ "proved": problem.is_none(), "problem": problem, "answer": answer });
+    let told = json!({
+        "proved": problem.is_none(), "problem": problem, "gateways-word": believed, "answer": answer,
+    });
     context.output().item(&told, |_| match &problem {
         None => format!("proved: {}", words()),
         Some(problem) => format!("not proved: {problem}"),
     });
+    if problem.is_none() && !believed.is_empty() {
+        context.output().note(format_args!(
+            "this is the gateway's word: {}. An answer that agrees with itself proves nothing; give what you \
+             know from your own token and checkpoint",
+            believed.join(" and ")
+        ));
+    }
     if problem.is_none() { Exit::Done } else { Exit::No }
+}
+
+/// What was not given, and is taken from the answer.
+fn believed(parts: &[(&'static str, bool)]) -> Vec<&'static str> {
+    parts.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect()
 }
 
 fn number(answer: &Value, pointer: &str) -> Result<u64, Failure> {

@@ -66,6 +66,7 @@ mod open;
 mod output;
 mod pattern;
 mod pull;
+mod pull_signed;
 mod proof_answer;
 mod put_tally;
 mod receipt_file;

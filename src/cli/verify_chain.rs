@@ -38,9 +38,10 @@ pub struct Args {
     /// The subscription whose chain is checked
     #[arg(long, value_name = "ID")]
     subscription: SubscriptionId,
-    /// A signed checkpoint, which tells whether the last event held is the newest
+    /// A signed checkpoint, which tells whether the last event held is the newest; again for each
+    /// that was kept: they are held against each other, too
     #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
+    checkpoint: Vec<PathBuf>,
     /// Signed records of the log's incarnations, as `GET /log/incarnations` gives them, or a bundle of
     /// evidence that holds them: behind a restore that they declare, the chain goes on
     #[arg(long, value_name = "FILE")]
@@ -53,6 +54,9 @@ pub struct Args {
     #[arg(long, value_name = "VALUE", requires = "from", allow_hyphen_values = true)]
     chain: Option<ChainValue>,
 }
+
+/// The word for checkpoints that say otherwise than each other, or than the events.
+const DISAGREE: &str = "checkpoints-disagree";
 
 /// What the command says.
 #[derive(Serialize)]
@@ -73,6 +77,7 @@ struct Report {
     undeclared: BTreeSet<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<Value>,
+    checkpoints: usize,
     findings: Vec<Value>,
 }
 
@@ -89,13 +94,14 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     for file in &args.incarnations {
         record_file::read(file, &mut stored, &trust).map_err(Failure::input)?;
     }
-    let checkpoint = args.checkpoint.as_deref().map(checkpoint).transpose();
-    let checkpoint = checkpoint.map_err(Failure::input)?;
+    let checkpoints: anyhow::Result<Vec<String>> =
+        args.checkpoint.iter().map(|file| checkpoint(file)).collect();
+    let checkpoints = checkpoints.map_err(Failure::input)?;
     let start = PlaceClaims {
         sequence: args.from.unwrap_or(1),
         previous: args.chain.unwrap_or_else(|| ChainValue::start(&args.subscription)),
     };
-    let found = verify_chain(stored, start, checkpoint.as_deref(), of);
+    let found = verify_chain(stored, start, &checkpoints, of);
     if found.says_nothing() {
         let (tokens, of) = (found.stored.tokens, &args.subscription);
         let what =
@@ -140,13 +146,16 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
     let (stored, check) = (&found.stored, &found.check);
     let unusable = stored.unusable.iter().map(|token| {
         let missing = token.missing.as_ref().map(MissingKey::kid);
-        json!({"kind": "unusable", "at": token.at, "missing-key": missing})
+        let fault = token.fault.map(|fault| fault.to_string());
+        json!({"kind": "unusable", "at": token.at, "missing-key": missing, "problem": fault})
     });
-    let doubt = found.checkpoint.iter().filter_map(|checkpoint| checkpoint.as_ref().err());
-    let doubt =
-        doubt.map(|problem| json!({"kind": "bad-checkpoint", "problem": problem.to_string()}));
-    let checkpoint = found.checkpoint.as_ref().and_then(|checkpoint| checkpoint.as_ref().ok());
-    let checkpoint = checkpoint.map(|(standing, checkpoint)| {
+    let bad = found.bad_checkpoints.iter();
+    let bad = bad.map(|problem| json!({"kind": "bad-checkpoint", "problem": problem.to_string()}));
+    let conflicts = found.conflicts.iter().map(|conflict| {
+        let problem = conflict.to_string();
+        json!({"kind": DISAGREE, "sequences": conflict.sequences(), "problem": problem})
+    });
+    let checkpoint = found.newest.as_ref().map(|(standing, checkpoint)| {
         json!({
             "sequence": checkpoint.sequence,
             "issued-at": checkpoint.issued_at,
@@ -159,7 +168,7 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
             "closing": checkpoint.closing,
         })
     });
-    let findings = unusable.chain(doubt).chain(check.findings.iter().map(finding)).collect();
+    let findings = unusable.chain(bad).chain(conflicts).chain(check.findings.iter().map(finding));
     Report {
         subscription,
         whole: found.is_whole(),
@@ -177,7 +186,8 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
         lost: found.lost.iter().map(|lost| lost_events(lost, stored)).collect(),
         undeclared: found.undeclared.clone(),
         checkpoint,
-        findings,
+        checkpoints: found.checkpoints,
+        findings: findings.collect(),
     }
 }
 
@@ -252,11 +262,19 @@ fn text(found: &ChainReport) -> String {
                     token.at
                 )
             }
-            None => writeln!(text, "unusable: {} does not open, or holds no event", token.at),
+            None => match &token.fault {
+                Some(fault) => {
+                    writeln!(text, "unusable: {} is signed and cannot be true: {fault}", token.at)
+                }
+                None => writeln!(text, "unusable: {} does not open, or holds no event", token.at),
+            },
         };
     }
-    if let Some(Err(problem)) = &found.checkpoint {
+    for problem in &found.bad_checkpoints {
         let _ = writeln!(text, "bad-checkpoint: {problem}");
+    }
+    for conflict in &found.conflicts {
+        let _ = writeln!(text, "{DISAGREE}: {conflict}");
     }
     for finding in &check.findings {
         let _ = writeln!(text, "{finding}");
@@ -264,7 +282,7 @@ fn text(found: &ChainReport) -> String {
     if let (true, Some(first), Some(last)) = (text.is_empty(), check.first, check.last) {
         let _ = writeln!(text, "whole: from {first} to {last}");
     }
-    if let Some(Ok((standing, checkpoint))) = &found.checkpoint {
+    if let Some((standing, checkpoint)) = &found.newest {
         let _ = writeln!(
             text,
             "checkpoint: at {}, of {}, with everything up to {} looked at; what is held is {}",

@@ -213,13 +213,7 @@ fn outward(
     let destinations =
         Arc::new(Destinations::open(clients, &data_key, random, metrics, destination));
     let (signals, told) = DeliverySignals::channel();
-    let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
-    let receipts = ReceiptChecker {
-        issuer,
-        aliases: config.issuer_aliases(),
-        remote: Arc::clone(&receipt_keys),
-        clock: Arc::clone(&clock),
-    };
+    let receipts = receipt_checker(config, &receipt_keys, &clock);
     let attempter = Arc::new(Attempter {
         sealer: Arc::clone(&sealer),
         destinations: Arc::clone(&destinations),
@@ -282,6 +276,19 @@ fn outward(
     Ok((out, told))
 }
 
+fn receipt_checker(
+    config: &Config,
+    keys: &Arc<RemoteKeys<VerifyingKeys>>,
+    clock: &Arc<dyn Clock>,
+) -> ReceiptChecker {
+    ReceiptChecker {
+        issuer: config.issuer_text().to_owned(),
+        aliases: config.issuer_aliases(),
+        remote: Arc::clone(keys),
+        clock: Arc::clone(clock),
+    }
+}
+
 fn sinks(config: &Config, (entropy, signals): (&Arc<dyn Entropy>, &DeliverySignals)) -> Arc<Sinks> {
     let breaker = config.delivery.breaker.clone();
     Arc::new(Sinks::new(breaker, Arc::clone(entropy), signals.clone()))
@@ -339,6 +346,7 @@ fn pull_service(
     Arc::new(PullService::new(PullServiceParts {
         subscription_service: Arc::clone(&out.subscription_service),
         sealer: Arc::clone(&out.sealer),
+        receipts: out.attempter.receipts.clone(),
         ledger: Arc::clone(ledger),
         store: store.clone(),
         clock: Arc::clone(&machine.clock),

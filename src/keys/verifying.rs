@@ -240,6 +240,13 @@ impl VerifyingKeys {
         prints
     }
 
+    /// The name of a public key that is not its RFC 7638 thumbprint, if there is one.
+    pub fn misnamed(&self) -> Option<&str> {
+        let mut keys = self.0.values();
+        let found = keys.find(|key| !key.public.is_empty() && key.kid != key.thumbprint);
+        found.map(VerifyingKey::kid)
+    }
+
     /// A JWK Set of the public keys among them, in the order of their names.
     pub fn to_jwks(&self) -> Value {
         let mut keys: Vec<&VerifyingKey> =

@@ -183,6 +183,10 @@ impl BundleReport<'_> {
         let validator = validators.entry(dataschema.to_owned()).or_insert_with(|| {
             known.as_ref().and_then(|schema| jsonschema::validator_for(schema).ok())
         });
+        if known.is_none() && told.opened.salted().is_some() {
+            let problem = "its contract is left out, and it is no event of before";
+            self.examined.find(problem.to_owned());
+        }
         match (validator, event.get("data")) {
             (Some(validator), Some(data)) if !validator.is_valid(data) => {
                 self.examined.find(format!("the data breaks its contract {dataschema}"));

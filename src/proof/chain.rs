@@ -1,10 +1,12 @@
 //! Judges what a consumer has kept of a subscription: the chain, and how far it reaches.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::event::{EventDigest, EventId, SubscriptionId};
+use crate::event::{EventDigest, EventId, SubscriptionId, Timestamp};
+use crate::proof::checkpoints::conflicts;
 use crate::proof::lives::Lives;
-use crate::proof::{ChainTrust, LostEvents, StoredTokens};
+use crate::proof::{ChainTrust, CheckpointConflict, LostEvents, StoredTokens};
+use crate::seal::evidence::BundleTrust;
 use crate::seal::{ChainCheck, ChainStanding, Checkpoint, Finding, Link, PlaceClaims, signer_of};
 
 /// Why a checkpoint tells nothing.
@@ -16,6 +18,9 @@ pub enum CheckpointProblem {
     /// It is none, was altered, or is for somebody else.
     #[error("it is not a checkpoint of this issuer for this audience")]
     Invalid,
+    /// Its date has not come.
+    #[error("it is dated {0}, which lies in the future, unless this clock is behind")]
+    Future(Timestamp),
     /// It is of another subscription.
     #[error("it is a checkpoint of the subscription `{0}`")]
     OtherSubscription(SubscriptionId),
@@ -31,8 +36,14 @@ pub struct ChainReport {
     pub lost: Vec<LostEvents>,
     /// Incarnations of the log that something names and no record declares.
     pub undeclared: BTreeSet<u64>,
-    /// The checkpoint, and how far what is held reaches next to it; or why it tells nothing.
-    pub checkpoint: Option<Result<(ChainStanding, Checkpoint), CheckpointProblem>>,
+    /// The checkpoint with the highest number, and how far what is held reaches next to it.
+    pub newest: Option<(ChainStanding, Checkpoint)>,
+    /// How many checkpoints were believed.
+    pub checkpoints: usize,
+    /// Why others tell nothing, in the order in which they were given.
+    pub bad_checkpoints: Vec<CheckpointProblem>,
+    /// What checkpoints say otherwise than each other, or than the events.
+    pub conflicts: Vec<CheckpointConflict>,
 }
 
 impl ChainReport {
@@ -40,17 +51,17 @@ impl ChainReport {
     pub fn is_whole(&self) -> bool {
         self.stored.unusable.is_empty()
             && self.check.findings.is_empty()
-            && !matches!(self.checkpoint, Some(Err(_)))
+            && self.bad_checkpoints.is_empty()
+            && self.conflicts.is_empty()
     }
 
     /// Whether there was nothing to judge: no event at or after the start, and no word on it.
     pub fn says_nothing(&self) -> bool {
-        let told = self.checkpoint.as_ref().is_some_and(|checkpoint| match checkpoint {
-            // A checkpoint may say that there is nothing to hold; one of before the start says nothing.
-            Ok((standing, _)) => *standing != ChainStanding::Ahead,
-            Err(_) => true,
-        });
-        self.check.events == 0 && self.stored.unusable.is_empty() && !told
+        // A checkpoint may say that there is nothing to hold; one of before the start says nothing.
+        let is_told =
+            self.newest.as_ref().is_some_and(|(standing, _)| *standing != ChainStanding::Ahead);
+        let is_doubted = !self.bad_checkpoints.is_empty() || !self.conflicts.is_empty();
+        self.check.events == 0 && self.stored.unusable.is_empty() && !is_told && !is_doubted
     }
 }
 
@@ -65,11 +76,12 @@ fn contradicting(links: &[Link], replayed: &[(EventId, EventDigest)]) -> Vec<Fin
 }
 
 /// Follows the chain through the tokens that were kept, from a number and the chain value before it on, and
-/// compares with a signed checkpoint, if there is one. It goes on behind restores that a record declares.
+/// compares with signed checkpoints, if there are any, and these with each other. It goes on behind restores
+/// that a record declares.
 pub fn verify_chain(
     mut stored: StoredTokens,
     start: PlaceClaims,
-    checkpoint: Option<&str>,
+    checkpoints: &[String],
     (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
 ) -> ChainReport {
     let links = std::mem::take(&mut stored.links);
@@ -84,20 +96,24 @@ pub fn verify_chain(
     take_over(&mut check, contradicting(&links, &stored.replayed), false);
     let doubled = lives.doubled.iter().map(|number| Finding::Forked { incarnation: *number });
     check.findings.extend(doubled);
-    let checkpoint = checkpoint.map(|token| read(token, &mut stored, (subscription, trust)));
+    let (good, bad_checkpoints) = read(&mut stored, checkpoints, (subscription, trust));
     let lives = &stored.lives;
-    let checkpoint = checkpoint.map(|read| {
-        read.map(|checkpoint| {
-            (compare(&mut check, &checkpoint, lives, (start, &links)), checkpoint)
-        })
-    });
-    let read = checkpoint.as_ref().and_then(|read| read.as_ref().ok());
-    let undeclared = lives.undeclared(read.map(|(_, checkpoint)| checkpoint));
-    if !check.findings.is_empty() {
+    let conflicts = conflicts_of_each(&good, lives, &links);
+    for checkpoint in &good {
+        hold(&mut check, checkpoint, lives, (start, &links));
+    }
+    let count = good.len();
+    let newest = good.iter().max_by_key(|one| (one.incarnation, one.sequence, one.issued_at));
+    let newest = newest
+        .cloned()
+        .map(|checkpoint| (compare(&mut check, &checkpoint, lives, (start, &links)), checkpoint));
+    let undeclared = lives.undeclared(&good);
+    if !check.findings.is_empty() || !conflicts.is_empty() {
         let restored = undeclared.iter().map(|number| Finding::Undeclared { incarnation: *number });
         check.findings.extend(restored);
     }
-    ChainReport { stored, check, lost, undeclared, checkpoint }
+    let checkpoints = count;
+    ChainReport { stored, check, lost, undeclared, newest, checkpoints, bad_checkpoints, conflicts }
 }
 
 /// Takes findings over that are not there yet; what is missing of what was lost is no finding.
@@ -110,22 +126,44 @@ fn take_over(check: &mut ChainCheck, findings: Vec<Finding>, is_missed: bool) {
     }
 }
 
-fn read(
-    token: &str,
-    stored: &mut StoredTokens,
-    (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
-) -> Result<Checkpoint, CheckpointProblem> {
-    match trust.read(token) {
-        Some(checkpoint) if checkpoint.subscription == *subscription => Ok(checkpoint),
-        Some(other) => Err(CheckpointProblem::OtherSubscription(other.subscription)),
-        None => Err(match signer_of(token).filter(|kid| trust.issuer_keys.get(kid).is_none()) {
-            Some(kid) => {
-                stored.lacks(&kid);
-                CheckpointProblem::MissingKey(kid)
-            }
-            None => CheckpointProblem::Invalid,
-        }),
+/// What checkpoints of one incarnation say otherwise than each other, or than what was held then. Those of
+/// an incarnation that nobody declares are held against those of the newest that is.
+fn conflicts_of_each(
+    good: &[Checkpoint],
+    lives: &Lives,
+    links: &[Link],
+) -> Vec<CheckpointConflict> {
+    let mut groups: BTreeMap<u64, Vec<&Checkpoint>> = BTreeMap::new();
+    for checkpoint in good {
+        groups.entry(lives.declared(checkpoint.incarnation)).or_default().push(checkpoint);
     }
+    let of = |(number, group): (&u64, &Vec<&Checkpoint>)| {
+        let then = if *number < lives.newest() {
+            lives.history(*number, links)
+        } else {
+            lives.split(links).0
+        };
+        conflicts(group, &then)
+    };
+    groups.iter().flat_map(of).collect()
+}
+
+/// Holds the chain value of a checkpoint, and its tree, against what is held and declared.
+fn hold(
+    check: &mut ChainCheck,
+    checkpoint: &Checkpoint,
+    lives: &Lives,
+    (start, links): (PlaceClaims, &[Link]),
+) {
+    take_over(check, lives.contradicting(checkpoint), false);
+    let number = lives.declared(checkpoint.incarnation);
+    if number >= lives.newest() {
+        return check.hold_value(checkpoint);
+    }
+    let mut then = ChainCheck::of(start, lives.history(number, links));
+    then.findings.clear();
+    then.hold_value(checkpoint);
+    take_over(check, then.findings, false);
 }
 
 /// Compares with a checkpoint: one of before a restore with what was held then.
@@ -135,8 +173,7 @@ fn compare(
     lives: &Lives,
     (start, links): (PlaceClaims, &[Link]),
 ) -> ChainStanding {
-    take_over(check, lives.contradicting(checkpoint), false);
-    let number = checkpoint.incarnation;
+    let number = lives.declared(checkpoint.incarnation);
     if number >= lives.newest() {
         return check.compare(checkpoint);
     }
@@ -146,4 +183,32 @@ fn compare(
     let is_kept = checkpoint.head.is_none_or(|head| lives.has_kept(number, head));
     take_over(check, then.findings, is_kept);
     standing
+}
+
+/// The checkpoints that are believed, and why the others are not.
+fn read(
+    stored: &mut StoredTokens,
+    checkpoints: &[String],
+    (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
+) -> (Vec<Checkpoint>, Vec<CheckpointProblem>) {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for token in checkpoints {
+        match trust.read(token) {
+            Some(other) if other.subscription != *subscription => {
+                bad.push(CheckpointProblem::OtherSubscription(other.subscription));
+            }
+            Some(ahead) if ahead.issued_at > trust.now.after(BundleTrust::LEEWAY) => {
+                bad.push(CheckpointProblem::Future(ahead.issued_at));
+            }
+            Some(checkpoint) => good.push(checkpoint),
+            None => {
+                let signer = signer_of(token).filter(|kid| trust.issuer_keys.get(kid).is_none());
+                bad.push(signer.map_or(CheckpointProblem::Invalid, |kid| {
+                    stored.lacks(&kid);
+                    CheckpointProblem::MissingKey(kid)
+                }));
+            }
+        }
+    }
+    (good, bad)
 }

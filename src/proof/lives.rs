@@ -65,11 +65,17 @@ impl Lives {
         self.records.last_key_value().map_or(1, |(number, _)| *number)
     }
 
+    /// The incarnation that something of a number is held against: the newest, if nobody declares it.
+    pub(super) fn declared(&self, number: u64) -> u64 {
+        let is_declared = number == 1 || self.records.contains_key(&number);
+        if is_declared { number } else { self.newest() }
+    }
+
     /// Incarnations that something names and no record declares.
-    pub(super) fn undeclared(&self, checkpoint: Option<&Checkpoint>) -> BTreeSet<u64> {
+    pub(super) fn undeclared(&self, checkpoints: &[Checkpoint]) -> BTreeSet<u64> {
         let parents = self.records.values().map(|record| record.survivors.incarnation);
         let named = self.numbered.values().copied().chain(parents);
-        let named = named.chain(checkpoint.map(|checkpoint| checkpoint.incarnation));
+        let named = named.chain(checkpoints.iter().map(|checkpoint| checkpoint.incarnation));
         named.filter(|number| *number > 1 && !self.records.contains_key(number)).collect()
     }
 
@@ -286,7 +292,7 @@ mod tests {
         let lives = lives(vec![record(3, 2, None, 0), other, record(4, 3, None, 0)], &links);
 
         assert_eq!(lives.doubled, BTreeSet::from([3]));
-        assert_eq!(lives.undeclared(None), BTreeSet::from([2, 5]));
+        assert_eq!(lives.undeclared(&[]), BTreeSet::from([2, 5]));
     }
 
     proptest! {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::event::{EventDigest, EventId, SubscriptionId};
 use crate::proof::ChainTrust;
 use crate::proof::lives::Lives;
-use crate::seal::{Link, MissingKey, Opened, PlaceClaims, missing_key, open, signer_of};
+use crate::seal::{
+    ClaimFault, Link, MissingKey, Opened, PlaceClaims, missing_key, open, signer_of,
+};
 use crate::transparency::Incarnation;
 
 /// Names of keys that are told to be missing.
@@ -20,6 +20,8 @@ pub struct UnusableToken {
     pub at: String,
     /// The key that it takes and that is not there, if that is why.
     pub missing: Option<MissingKey>,
+    /// What the gateway has signed in it that cannot be true, if that is why.
+    pub fault: Option<ClaimFault>,
 }
 
 /// What was read of one subscription.
@@ -52,15 +54,19 @@ impl StoredTokens {
         (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
     ) {
         self.tokens += 1;
-        let Some(opened) = trust.openings().find_map(|opening| open(token, &opening).ok()) else {
+        let mut fault = None;
+        let opened = trust.openings().find_map(|opening| {
+            let opened = open(token, &opening);
+            opened.inspect_err(|error| fault = fault.or(error.claim())).ok()
+        });
+        let Some(opened) = opened else {
             let missing = trust.openings().next().and_then(|opening| missing_key(token, &opening));
             if let Some(key) = &missing {
                 self.lacks(key.kid());
             }
-            return self.unusable.push(UnusableToken { at: at(), missing });
+            return self.unusable.push(UnusableToken { at: at(), missing, fault });
         };
-        let of = opened.claims().pointer("/sub_id/id").and_then(Value::as_str);
-        if of != Some(subscription.as_str()) {
+        if opened.subscription() != Some(subscription.as_str()) {
             self.others += 1;
         } else if opened.replay().is_some() {
             self.replays += 1;
@@ -71,7 +77,7 @@ impl StoredTokens {
                     self.lives.note(link.id, opened.incarnation());
                     self.links.push(link);
                 }
-                None => self.unusable.push(UnusableToken { at: at(), missing: None }),
+                None => self.unusable.push(UnusableToken { at: at(), missing: None, fault: None }),
             }
         } else {
             self.others += 1;
@@ -92,7 +98,11 @@ impl StoredTokens {
         if let Some(kid) = &missing {
             self.lacks(kid);
         }
-        self.unusable.push(UnusableToken { at: at(), missing: missing.map(MissingKey::Issuer) });
+        self.unusable.push(UnusableToken {
+            at: at(),
+            missing: missing.map(MissingKey::Issuer),
+            fault: None,
+        });
     }
 
     /// The incarnations of the log that are declared, oldest first, without the first one.

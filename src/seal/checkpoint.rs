@@ -10,7 +10,7 @@ use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp};
 use crate::keys::{KeyFailure, NextIssuer, SigningKey, VerifyingKeys};
 use crate::seal::open::check_parties;
 use crate::seal::signed;
-use crate::seal::{OpenError, OpenLimits};
+use crate::seal::{ClaimFault, OpenError, OpenLimits};
 use crate::transparency::TreeHead;
 
 const CHECKPOINT_TYPE: &str = "checkpoint+jwt";
@@ -156,7 +156,7 @@ impl CheckpointReader<'_> {
     ///
     /// The sender's turn: this is not a checkpoint that the consumer may believe.
     pub fn read(&self, token: &str) -> Result<Checkpoint, OpenError> {
-        self.verified(CHECKPOINT_TYPE, token).ok_or(OpenError(()))
+        self.believed(CHECKPOINT_TYPE, token)
     }
 
     /// Verifies a place of an evidence bundle.
@@ -165,14 +165,22 @@ impl CheckpointReader<'_> {
     ///
     /// The sender's turn: this is not a place that whoever reads may believe.
     pub fn read_place(&self, token: &str) -> Result<Checkpoint, OpenError> {
-        self.verified(PLACE_TYPE, token).ok_or(OpenError(()))
+        self.believed(PLACE_TYPE, token)
+    }
+
+    fn believed(&self, kind: &str, token: &str) -> Result<Checkpoint, OpenError> {
+        let checkpoint = self.verified(kind, token).ok_or(OpenError(None))?;
+        if checkpoint.issued_at > self.now.after(self.leeway) {
+            return Err(OpenError(Some(ClaimFault::Future)));
+        }
+        Ok(checkpoint)
     }
 
     fn verified(&self, kind: &str, token: &str) -> Option<Checkpoint> {
         let limits = OpenLimits::default();
         let claims = signed::verify(token, kind, self.issuer_keys, &limits)?;
         check_parties(&claims, self.issuer, self.audience)?;
-        let (issued_at, subscription) = signed::statement(&claims, self.now.after(self.leeway))?;
+        let (issued_at, subscription) = signed::statement(&claims)?;
         let head = match claims.get("head")? {
             Value::Null => None,
             Value::String(head) => Some(head.parse().ok()?),

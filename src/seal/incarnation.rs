@@ -47,7 +47,7 @@ impl IncarnationReader<'_> {
     ///
     /// The sender's turn: this is not a record that may be believed.
     pub fn read(&self, token: &str) -> Result<Incarnation, OpenError> {
-        self.verified(token).ok_or(OpenError(()))
+        self.verified(token).ok_or(OpenError(None))
     }
 
     fn verified(&self, token: &str) -> Option<Incarnation> {

@@ -3,7 +3,7 @@
 //! [`Claims`] and two keys come in; a [`Sealed`] token goes out, which is a nested JWT (RFC 7519,
 //! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open()`] is the way back, for
 //! consumers, tests and the command line: twelve checks in a fixed order and one error that says
-//! nothing. [`sign_checkpoint`] and [`sign_accepted`] sign without encrypting, and [`ReceiptReader`] reads what consumers sign; [`ChainCheck`] tells from opened tokens what is
+//! nothing, unless the issuer itself has signed what contradicts itself. [`sign_checkpoint`] and [`sign_accepted`] sign without encrypting, and [`ReceiptReader`] reads what consumers sign; [`ChainCheck`] tells from opened tokens what is
 //! missing or altered. [`sign_incarnation`] says that a restore has begun another incarnation of the log.
 //! Nothing is read, sent or kept here.
 //!
@@ -11,6 +11,7 @@
 //! other way to make one.
 
 mod accepted;
+mod agreement;
 mod chain_check;
 mod claims;
 mod compact;
@@ -27,6 +28,7 @@ mod open;
 mod open_limits;
 mod opened;
 mod receipt;
+mod receipt_signing;
 mod sealed;
 mod signed;
 mod text;
@@ -37,6 +39,7 @@ pub use accepted::{
     AcceptedEntry, AcceptedEvent, AcceptedFault, AcceptedOutcome, AcceptedPlace, AcceptedReader,
     AcceptedReceipt, sign_accepted,
 };
+pub use agreement::ClaimFault;
 pub use chain_check::{ChainCheck, ChainStanding, Finding, Link, NumberedToken};
 pub use checkpoint::{
     AccessEnd, Checkpoint, CheckpointReader, ComingAccessEnd, sign_checkpoint, sign_place,
@@ -50,4 +53,5 @@ pub use open::{OpenError, Opening, Seen, open};
 pub use open_limits::OpenLimits;
 pub use opened::Opened;
 pub use receipt::{Delivered, Receipt, ReceiptFault, ReceiptReader};
+pub use receipt_signing::sign_receipt;
 pub use sealed::{Options, Sealed, seal};

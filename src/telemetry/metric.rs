@@ -130,7 +130,7 @@ metrics! {
     FormerCredentials: "sealway_former_credential_attempts_total", MetricKind::Counter, ["subscription"];
     /// Events delivered.
     Delivered: "sealway_delivered_total", MetricKind::Counter, ["subscription"];
-    /// Answers of sinks that are asked for receipts, by what was found in them.
+    /// Answers of sinks and acknowledgements that are asked for receipts, by what was found in them.
     Receipts: "sealway_receipts_total", MetricKind::Counter, ["subscription", "result"];
     /// Events handed out to consumers that fetch them.
     Fetched: "sealway_fetched_total", MetricKind::Counter, ["subscription"];

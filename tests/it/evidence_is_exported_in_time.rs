@@ -317,7 +317,7 @@ async fn a_bucket_holds_the_same_series_and_nothing_in_it_is_overwritten() {
     for name in names().await {
         assert!(name.starts_with("a/b/steady/"), "{name}");
         let object = http.get(format!("{bucket}/{name}")).send().await.unwrap();
-        assert_eq!(object.headers()["content-type"], "application/x-ndjson");
+        assert!(object.status().is_success(), "{object:?}");
         let file = gateway.directory().join(name.rsplit('/').next().unwrap());
         fs::write(&file, object.bytes().await.unwrap()).unwrap();
         files.push(file);

@@ -34,8 +34,9 @@ async fn receipts_are_checked_though_their_consumer_has_rotated_its_keys_since()
         let jwks = public(&pen);
         sign_receipts(&gateway, &receiver, pen);
         let document = receiver.document(json!({ "config": { "receipts": { "jwks": jwks } } }));
-        let answer = gateway.call(Method::PUT, "/subscriptions/shop", Some(&document)).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
+        let put = gateway.request(Method::PUT, "/subscriptions/shop").bearer_auth(gateway.admin());
+        let answer = put.header("if-match", "*").json(&document).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
         gateway.order(kept as u64 + 1).await;
         kept += 1;
         receiver.wait_for_delivered(kept).await;

@@ -15,11 +15,13 @@ use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
-use sealway::event::TokenDigest;
+use sealway::event::{EventId, TokenDigest};
 use sealway::keys::{SigningAlgorithm, SigningKey};
 
 use crate::consumer_in_rust::chain_after;
-use crate::harness::{Receiver, Reply, Sink, TestGateway, eventually, program};
+use crate::harness::{
+    Receiver, Reply, Sink, TestGateway, assert_members_are_documented, eventually, program,
+};
 use crate::keys_rotate;
 
 /// Runs `sealway evidence verify` and gives its exit code and what it says.
@@ -129,6 +131,8 @@ async fn a_bundle_of_several_pages_is_verified_with_the_gateway_gone() {
     let (code, said) = verify(&whole, &keys);
     assert_eq!(code, 0, "{said}");
     assert_eq!((&said["valid"], &said["events"]), (&json!(true), &json!(70)));
+    assert_eq!(said["unknown-members"], json!([]), "it knows what the gateway writes");
+    assert_members_are_documented(&said, "docs/evidence.md");
     assert_eq!((&said["opened"], &said["unvalidated"]), (&json!(70), &json!(0)));
     assert_eq!((&said["receipts"], &said["unchecked-receipts"]), (&json!(72), &json!(0)));
     let (code, said) = verify(&part, &keys);
@@ -211,6 +215,10 @@ async fn a_consumer_exports_its_own_and_nothing_of_another() {
     let refused = gateway.call_as(&stranger, (Method::GET, path), None).await;
     let unknown = format!("{path}?from=yesterday");
     let malformed = gateway.call_as(&own, (Method::GET, &unknown), None).await;
+    let turned = format!("{path}?from={}&to={}", EventId::first_of(2), EventId::first_of(1));
+    let turned = gateway.call_as(&own, (Method::GET, &turned), None).await;
+    assert_eq!((turned.status, turned.code()), (422, "invalid"), "{}", turned.body);
+    assert!(turned.body.to_string().contains("later event"), "{}", turned.body);
     let empty = gateway.call_as(&own, (Method::GET, path), None).await;
 
     assert_eq!((refused.status, refused.code()), (404, "not-found"));
@@ -423,6 +431,10 @@ async fn the_command_says_what_it_made_and_a_file_that_is_no_bundle_is_told_in_o
     let bytes = fs::metadata(&file).unwrap().len();
     assert_eq!((&said["events"], &said["bytes"]), (&json!(3), &json!(bytes)), "{said}");
     assert_eq!((&said["file"], &said["subscription"]), (&json!(file), &json!("shop")));
+    let (earlier, later) = (EventId::first_of(1).to_string(), EventId::first_of(2).to_string());
+    let turned = run_export(&gateway, &key, &["--from", &later, "--to", &earlier, "-"]);
+    assert_eq!((turned.status.code(), turned.stdout.as_slice()), (Some(2), &b""[..]));
+    assert!(String::from_utf8_lossy(&turned.stderr).contains("--from is a later event than --to"));
     let streamed = run_export(&gateway, &key, &["--output", "json", "-"]);
     let beside: Value = serde_json::from_slice(&streamed.stderr).unwrap();
     assert_eq!((&beside["events"], &beside["file"]), (&json!(3), &Value::Null));

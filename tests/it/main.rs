@@ -11,6 +11,7 @@ mod a_backup_restores;
 mod a_bus_is_a_sink;
 mod a_client_that_leaves_costs_nothing;
 mod a_consumer_can_pull;
+mod a_consumer_signs_for_what_it_fetches;
 mod a_contract_of_any_team_is_published;
 mod a_backlog_is_bounded;
 mod a_contract_describes_the_event;

@@ -11,8 +11,8 @@ use crate::deliver::outcome::pending_changes::PendingChanges;
 use crate::deliver::outcome::{AttemptOutcome, Delivery, Ownership, Verdict};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, LogError, Retry,
-    SequenceCheckpoint,
+    CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, KeptReceipt,
+    LogError, ReceiptKey, Retry, SequenceCheckpoint,
 };
 use crate::telemetry::{Histogram, Metric, Metrics};
 
@@ -137,6 +137,16 @@ impl Ledger {
     pub fn sequence_checkpoint(&self, subscription: &SubscriptionId, place: SequenceCheckpoint) {
         self.change(subscription, |pending| {
             pending.sequence_checkpoints.push((subscription.clone(), place));
+        });
+    }
+
+    /// Notes a receipt that came with an acknowledgement, and the key that has signed it, before the cursor that
+    /// passes its event.
+    pub fn receipt(&self, receipt: KeptReceipt, signer: ReceiptKey) {
+        let of = receipt.key.subscription.clone();
+        self.change(&of, |pending| {
+            pending.receipts.push(receipt);
+            pending.receipt_keys.insert(signer);
         });
     }
 

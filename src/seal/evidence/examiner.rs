@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{ChainValue, EventDigest, EventId, TokenDigest, json};
+use crate::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::VerifyingKeys;
 use crate::seal::evidence::series;
 use crate::seal::evidence::told_incarnations::ToldIncarnations;
@@ -104,6 +104,10 @@ pub struct Examiner<'a> {
     pub(super) tree: ToldTree,
     pub(super) incarnations: ToldIncarnations,
     pub(super) notes: ToldNotes,
+    /// The latest date of what was signed so far.
+    pub(super) dated: Option<Timestamp>,
+    /// Whether the contract of the next event is said not to be kept.
+    pub(super) is_unkept: bool,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -113,6 +117,8 @@ pub struct Examiner<'a> {
     pub receipt_keys_problem: Option<String>,
     /// The names of keys that have signed something and are not believed.
     pub missing_keys: BTreeSet<String>,
+    /// Members of lines, `kind.name`, that a later gateway may have written and that nothing was held against.
+    pub unknown_members: BTreeSet<String>,
     /// Events that were read.
     pub events: u64,
     /// Tokens that were opened.
@@ -170,11 +176,14 @@ impl<'a> Examiner<'a> {
             tree: ToldTree::default(),
             incarnations: ToldIncarnations::default(),
             notes: ToldNotes::default(),
+            dated: None,
+            is_unkept: false,
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
             receipt_keys_problem: None,
             missing_keys: BTreeSet::new(),
+            unknown_members: BTreeSet::new(),
             events: 0,
             opened: 0,
             receipts: 0,
@@ -272,6 +281,7 @@ impl<'a> Examiner<'a> {
             return wrong("this is no JSON object, or too long a one");
         };
         let kind = text_of(&members, "kind")?;
+        self.note_unknown(kind, &members);
         self.expect(kind);
         match (self.stage, kind) {
             (Stage::Header, "evidence") => {
@@ -323,6 +333,9 @@ impl<'a> Examiner<'a> {
             self.find("the first checkpoint is missing before this line".to_owned());
             self.stage = Stage::Events;
         }
+        if matches!(kind, "contract" | "event") && self.tree.has_proof() {
+            self.find("the proof of consistency does not stand before the last place".to_owned());
+        }
         if self.stage == Stage::Events && kind == "closing" {
             self.find("the last checkpoint is missing before this line".to_owned());
             self.stage = Stage::Closing;
@@ -357,6 +370,10 @@ impl<'a> Examiner<'a> {
             aliases: series::aliases(members.get("aliases"))?,
         };
         self.incarnations.head = header.incarnation;
+        self.hold_order("the bundle", header.at, None);
+        if header.from.zip(header.to).is_some_and(|(from, to)| from > to) {
+            self.find("`from` lies behind `to`".to_owned());
+        }
         let issuer = header.issuer.clone();
         self.header = Some(header);
         self.stage = Stage::Keys;
@@ -370,7 +387,10 @@ impl<'a> Examiner<'a> {
     fn take_contract(&mut self, mut members: Map<String, Value>) -> Checked<Option<BundleLine>> {
         let dataschema = text_of(&members, "dataschema")?.to_owned();
         let (schema, told) = match members.remove("schema") {
-            Some(Value::Null) | None => (None, None),
+            Some(Value::Null) | None => {
+                self.is_unkept = true;
+                (None, None)
+            }
             Some(schema) => {
                 let document = text_of(&members, "document")?.to_owned();
                 if parsed::<TokenDigest>(&members, "sha256")? != TokenDigest::of(&document) {

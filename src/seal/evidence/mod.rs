@@ -8,6 +8,7 @@ mod events;
 mod examiner;
 mod dates;
 mod incarnations;
+mod members;
 mod notes;
 mod series;
 mod signatures;
@@ -25,6 +26,9 @@ pub use witness_trust::{WitnessTrust, WitnessTrustError};
 
 /// The longest line, in bytes: a contract with its schema fits.
 pub const LONGEST_LINE: usize = 4 * 1024 * 1024;
+
+/// Receipts of one event that go into a bundle, live and of replays together.
+pub const MOST_RECEIPTS: usize = 32;
 
 /// The `typ` of the signature over a bundle.
 const BUNDLE_TYPE: &str = "evidence+jwt";

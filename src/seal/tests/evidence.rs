@@ -70,7 +70,7 @@ fn written(
             chain,
             subscription: id.clone(),
             sequence,
-            head: None,
+            head: (sequence > 0).then(|| EventId::first_of(sequence)),
             ended: Vec::new(),
             ending: Vec::new(),
             closing: false,

@@ -9,7 +9,7 @@ use sealway::transparency::{Incarnation, LeafData, LogHead, TreeHash, TreeHead, 
 
 use crate::tampering_shows::Row;
 use crate::tampering_shows::scene::{
-    BundleParts, FIRST_LEAF, ISSUER, NOW, Scene, Trusted, event, id,
+    BundleParts, FIRST_LEAF, ISSUER, NOW, Said, Scene, Trusted, event, id,
 };
 
 /// What the operator says of a restore behind the second of three events.
@@ -39,7 +39,11 @@ impl Told {
         bundle.last.insert("incarnation".to_owned(), json!(self.place));
         let place = PlaceClaims { sequence: 3, previous: bundle.events[2].previous };
         let of = (id(2), place);
-        bundle.events[2].token = scene.token_numbered_in(&event(2, 3), of, self.token);
+        bundle.events[2].token = scene.token_that_says(
+            &event(2, 3),
+            of,
+            Said { incarnation: self.token, ..Said::USUAL },
+        );
         let mut lines = bundle.lines();
         lines.pop();
         if let Some(key) = &self.signing {
