@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::api::evidence_ask::AskedEpochs;
 use crate::api::evidence_bounds::{BundleEnd, ExportBounds};
+use crate::api::evidence_incarnations;
 use crate::api::find_subscription::unread;
 use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
@@ -126,6 +127,7 @@ pub(super) async fn header_of(
         to,
         at: services.clock.now(),
         tree: Some(services.store.tree.tree_head().await?),
+        incarnation: services.subscription_service.sealer().incarnations().current(),
         series: None,
         aliases: services.issuer_aliases.clone(),
         // Told by where it begins.
@@ -251,7 +253,12 @@ impl Export {
         self.header.asked = self.epochs.now();
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
+        let records = evidence_incarnations::records(&self.services, self.header.tree).await?;
         self.keys().await?;
+        for (record, proof) in records {
+            let line = self.bundle.incarnation(&record, &proof);
+            self.say(line).await?;
+        }
         self.receipt_keys().await?;
         let mut head = self.head_at(start).await?;
         let mut place = start;

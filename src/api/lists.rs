@@ -262,6 +262,8 @@ pub struct InclusionQuery {
     pub index: Option<u64>,
     /// How many leaves the tree has; as many as there are, if not given
     pub size: Option<u64>,
+    /// In the tree of which incarnation of the log, as far as it survived; the present one, if not given
+    pub incarnation: Option<u64>,
 }
 
 /// Between which trees a proof is wanted.
@@ -273,6 +275,8 @@ pub struct ConsistencyQuery {
     pub from: u64,
     /// How many the newer one has; as many as there are, if not given
     pub to: Option<u64>,
+    /// Of which incarnation of the log, as far as it survived; the present one, if not given
+    pub incarnation: Option<u64>,
 }
 
 /// Reads how much is wanted at once.

@@ -12,7 +12,7 @@ use crate::api::log_proofs::enter;
 use crate::api::publication_sight::MaybeCaller;
 use crate::api::{Code, Problem, Services};
 use crate::eventlog::{LogError, ProofAccess};
-use crate::transparency::{LeafData, Tile};
+use crate::transparency::{LeafData, LogNote, SignedNote, Tile, TreeRoot};
 
 /// What stands before the name of a tile.
 const TILES: &str = "/log/tile/";
@@ -32,14 +32,34 @@ pub async fn checkpoint(
     caller: MaybeCaller,
 ) -> Result<Response, Problem> {
     let _turn = enter(&services, &caller).await?;
+    note_of_now(&services).await
+}
+
+/// The newest tree that witnesses have cosigned, or that of now.
+pub(super) async fn note_of_now(services: &Services) -> Result<Response, Problem> {
     let witnesses = &services.log_proofs.witnesses;
     let note = match witnesses.newest() {
         Some(cosigned) => cosigned,
         None => witnesses.note_of_now().await.map_err(|error| Problem::internal(&error))?.0,
     };
+    Ok(served(services, &note))
+}
+
+/// What survived of the tree of an incarnation that has ended; no witness is asked for it any more.
+pub(super) fn note_of_ended(
+    services: &Services,
+    incarnation: u64,
+    tree: TreeRoot,
+) -> Result<Response, Problem> {
+    let origin = LogNote::origin_of_issuer(&services.log_proofs.began, incarnation);
+    let note = services.log_proofs.witnesses.sign(&LogNote { origin, tree });
+    Ok(served(services, &note.map_err(|error| Problem::internal(&error))?))
+}
+
+fn served(services: &Services, note: &SignedNote) -> Response {
     let media_type = (CONTENT_TYPE, "text/plain; charset=utf-8");
-    let policy = (CACHE_CONTROL, kept(&services, ASK_AGAIN));
-    Ok(([media_type, policy], note.to_string()).into_response())
+    let policy = (CACHE_CONTROL, kept(services, ASK_AGAIN));
+    ([media_type, policy], note.to_string()).into_response()
 }
 
 /// `GET /log/tile/{path}`: hashes of the tree, or the data of its leaves, 256 at a time.
@@ -65,9 +85,19 @@ pub async fn tile(
     let _turn = enter(&services, &caller).await?;
     // As it is written: what a path decodes to has other names, too, and caches would keep each.
     let path = uri.path().strip_prefix(TILES).unwrap_or_default();
+    let head = services.store.tree.tree_head().await?;
+    piece(&services, path, head.tree).await
+}
+
+/// A tile of a tree, by its name.
+pub(super) async fn piece(
+    services: &Services,
+    path: &str,
+    within: TreeRoot,
+) -> Result<Response, Problem> {
     let tile: Tile = path.parse().map_err(|_| Problem::not_found("tile"))?;
     let tree = &services.store.tree;
-    if !tile.is_in(tree.tree_head().await?.tree.size) {
+    if !tile.is_in(within.size) {
         return Err(Problem::not_found("tile"));
     }
     let span = tile.span();
@@ -82,7 +112,7 @@ pub async fn tile(
         leaves.iter().flat_map(entry).collect()
     };
     let media_type = (CONTENT_TYPE, "application/octet-stream");
-    let policy = (CACHE_CONTROL, kept(&services, FOR_EVER));
+    let policy = (CACHE_CONTROL, kept(services, FOR_EVER));
     Ok(([media_type, policy], bytes).into_response())
 }
 

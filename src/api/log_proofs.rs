@@ -10,6 +10,7 @@ use tokio::sync::SemaphorePermit;
 use utoipa::ToSchema;
 
 use crate::api::lists::{ConsistencyQuery, InclusionQuery};
+use crate::api::log_trees::{survived, tree_of};
 use crate::api::publication_sight::MaybeCaller;
 use crate::api::query::{Query, parse};
 use crate::api::{Code, Problem, Services};
@@ -98,7 +99,7 @@ pub async fn inclusion(
     Query(query): Query<InclusionQuery>,
 ) -> Result<Json<Inclusion>, Problem> {
     let _turn = enter(&services, &caller).await?;
-    let head = services.store.tree.tree_head().await?;
+    let head = head_of(&services, query.incarnation).await?;
     let (index, entry) = match (&query.event, query.index) {
         (Some(event), None) => {
             let (position, id, digest) = entry(&services, parse("event", event)?).await?;
@@ -108,7 +109,7 @@ pub async fn inclusion(
         (None, Some(index)) => (index, None),
         _ => return Err(Problem::new(Code::Invalid, "give an event, or the index of its leaf")),
     };
-    let size = size(query.size, head)?;
+    let size = size(query.size, (head, query.incarnation))?;
     let plan = ProofPlan::inclusion(index, size).ok_or_else(|| {
         Problem::new(Code::Invalid, format!("a tree of {size} leaves has none at index {index}"))
     })?;
@@ -140,8 +141,8 @@ pub async fn consistency(
     Query(query): Query<ConsistencyQuery>,
 ) -> Result<Json<Consistency>, Problem> {
     let _turn = enter(&services, &caller).await?;
-    let head = services.store.tree.tree_head().await?;
-    let to = size(query.to, head)?;
+    let head = head_of(&services, query.incarnation).await?;
+    let to = size(query.to, (head, query.incarnation))?;
     let plan = ProofPlan::consistency(query.from, to).ok_or_else(|| {
         Problem::new(Code::Invalid, format!("from: use a size up to {to}, that of the newer tree"))
     })?;
@@ -154,12 +155,22 @@ pub async fn consistency(
     }))
 }
 
+/// The tree of the present incarnation, or what survived of that of another.
+async fn head_of(services: &Services, incarnation: Option<u64>) -> Result<TreeHead, Problem> {
+    let head = services.store.tree.tree_head().await?;
+    match incarnation {
+        Some(number) => Ok(TreeHead { tree: tree_of(services, number, head)?, ..head }),
+        None => Ok(head),
+    }
+}
+
 /// The size that is wanted, of those that the tree has had.
-fn size(wanted: Option<u64>, head: TreeHead) -> Result<u64, Problem> {
+fn size(wanted: Option<u64>, (head, incarnation): (TreeHead, Option<u64>)) -> Result<u64, Problem> {
     let most = head.tree.size;
-    match wanted.unwrap_or(most) {
-        size if size <= most => Ok(size),
-        size => {
+    match (wanted.unwrap_or(most), incarnation) {
+        (size, _) if size <= most => Ok(size),
+        (_, Some(number)) => Err(Problem::new(Code::NotFound, survived(number, head.tree))),
+        (size, None) => {
             let problem = format!("the tree has {most} leaves, not yet {size}");
             Err(Problem::new(Code::Invalid, problem))
         }

@@ -10,9 +10,10 @@ use utoipa::OpenApi;
 
 use crate::api::{
     access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
-    exports, external_ids, grants, health, historical_keys, log, log_files, log_proofs,
-    oauth_token, poll, post_events, problem, problem_pages, published, pull, quarantine, queues,
-    receipts, redrives, replays, schemas, sink_credential, stream, subscriptions, verify,
+    exports, external_ids, grants, health, historical_keys, log, log_files, log_incarnations,
+    log_proofs, oauth_token, poll, post_events, problem, problem_pages, published, pull,
+    quarantine, queues, receipts, redrives, replays, schemas, sink_credential, stream,
+    subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -57,6 +58,9 @@ const SHOWN: &str = "ShownSubscription";
         log::show,
         log_files::checkpoint,
         log_files::tile,
+        log_incarnations::list,
+        log_incarnations::checkpoint,
+        log_incarnations::tile,
         log_proofs::inclusion,
         log_proofs::consistency,
         queues::list,

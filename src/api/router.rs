@@ -13,9 +13,9 @@ use crate::api::access_requests::withdraw;
 use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
     dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
-    historical_keys, log, log_files, log_proofs, no_delivery, oauth_token, openapi, poll,
-    post_events, problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats,
-    replays, request, schemas, sink_credential, stream, subscriptions, verify,
+    historical_keys, log, log_files, log_incarnations, log_proofs, no_delivery, oauth_token,
+    openapi, poll, post_events, problem_pages, published, pull, quarantine, queues, receipts,
+    redrives, repeats, replays, request, schemas, sink_credential, stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -107,6 +107,9 @@ fn proofs() -> Router<Arc<Services>> {
         .route("/.well-known/historical-jwks.json", get(historical_keys::historical_jwks))
         .route("/log/checkpoint", get(log_files::checkpoint))
         .route("/log/tile/{*path}", get(log_files::tile))
+        .route("/log/incarnations", get(log_incarnations::list))
+        .route("/log/{incarnation}/checkpoint", get(log_incarnations::checkpoint))
+        .route("/log/{incarnation}/tile/{*path}", get(log_incarnations::tile))
         .route("/log/proof/inclusion", get(log_proofs::inclusion))
         .route("/log/proof/consistency", get(log_proofs::consistency))
 }

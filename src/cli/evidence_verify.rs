@@ -19,6 +19,7 @@ use crate::proof::{
     verify_bundle_against, verify_series,
 };
 use crate::seal::evidence::{BundleTrust, Examiner, Flaw, ToldStates};
+use crate::transparency::Incarnation;
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -190,6 +191,8 @@ fn report(found: &BundleReport<'_>) -> Value {
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
         "tree": examiner.tree(), "unproved": examiner.unproved(),
+        "incarnation": header.map(|header| header.incarnation),
+        "incarnations": examiner.incarnations().iter().map(incarnation).collect::<Vec<_>>(),
         "asked": asked::report(examiner), "asked-count": examiner.asked.count,
         "offered": states.offered, "taken": states.taken, "given-up": states.given_up,
         "taken-by-receipt": states.taken_by_receipt, "untold": states.untold,
@@ -206,6 +209,28 @@ fn report(found: &BundleReport<'_>) -> Value {
         "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
         "accepted": found.accepted.as_ref().map(evidence_accepted::report),
     })
+}
+
+/// An incarnation that a restore has begun, and how many positions it has lost, if that is known.
+fn incarnation(record: &Incarnation) -> Value {
+    let mut told = json!(record);
+    if let Some(members) = told.as_object_mut() {
+        members.insert("lost".to_owned(), json!(record.lost()));
+    }
+    told
+}
+
+/// The same in words.
+fn restored(record: &Incarnation) -> String {
+    let lost = match record.lost() {
+        Some(0) => "nothing that is known of was lost".to_owned(),
+        Some(lost) => format!("{lost} positions behind that were lost"),
+        None => "how much was lost is not known".to_owned(),
+    };
+    format!(
+        "restored at {}: incarnation {} of the log went on behind position {} of incarnation {}; {lost}",
+        record.began, record.number, record.survivors.position, record.survivors.incarnation
+    )
 }
 
 fn text(found: &BundleReport<'_>, args: &Args) -> String {
@@ -235,6 +260,7 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         examiner.receipts,
         examiner.unchecked_receipts,
     ));
+    lines.extend(examiner.incarnations().iter().map(restored));
     lines.extend(states(examiner));
     lines.extend(asked::lines(examiner));
     if found.unjudged() > 0 {

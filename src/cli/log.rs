@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
 use crate::cli::answer::{items, text};
+use crate::cli::log_incarnation::{NextIncarnation, last_number};
 use crate::cli::log_proof::Proof;
 use crate::cli::{
     Column, CommandResult, Context, Exit, Failure, Output, log_proof, log_restored, log_verify,
@@ -30,7 +31,11 @@ pub enum Command {
     #[command(subcommand)]
     Proof(Proof),
     /// Print the key that checks the log's checkpoints: `name+id+key`, for tools that read signed notes
-    Key,
+    Key {
+        /// Of which incarnation of the log; the present one, as the data directory has it, if not given
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        incarnation: Option<u64>,
+    },
     /// Copy the log into one new file, while the gateway runs
     Backup {
         /// The file, which must not be there, or a directory that gets a file named by the time
@@ -48,12 +53,16 @@ pub enum Command {
         /// The data directory, empty or not there; that of the gateway file, if not given
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        next: NextIncarnation,
     },
     /// Say that a log that was restored, or set back, is the one to go on with, so that it delivers
     Restored {
         /// The data directory; that of the gateway file, if not given
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
+        #[command(flatten)]
+        next: NextIncarnation,
     },
 }
 
@@ -86,7 +95,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             Ok(Exit::Done)
         }
         Command::Proof(proof) => log_proof::run(proof, context).await,
-        Command::Key => log_proof::key(context).await,
+        Command::Key { incarnation } => log_proof::key(incarnation, context).await,
         Command::Backup { to, data_dir } => {
             let from = data_directory(data_dir, context)?;
             let file = if to.is_dir() { to.join(name_of_now()) } else { to };
@@ -94,31 +103,36 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             output.item(&json!({ "file": file }), |_| format!("the log is in {}", file.display()));
             Ok(Exit::Done)
         }
-        Command::Restore { from, data_dir } => {
+        Command::Restore { from, data_dir, next } => {
             let directory = data_directory(data_dir, context)?;
             let work =
                 |progress: &mut dyn FnMut(u64, u64)| Restoring::begin(&from, &directory, progress);
             let restoring = copy(output, "copying", work)?;
             // The copy is checked, because it has the tables that this program reads.
             let log = StoredLog::open(restoring.place()).map_err(Failure::blame)?;
+            let identity = log.identity().map_err(Failure::blame)?.unwrap_or_default();
+            let last = last_number(&log)?;
             let report = log_verify::check(log, output).await?;
             if !report.is_sound() {
                 output.item(&report, |report| report.in_words(&from));
                 output.note("nothing was restored");
                 return Ok(Exit::No);
             }
-            restoring.finish(&SystemClock, &SystemEntropy).map_err(Failure::blame)?;
-            output.item(&json!({ "directory": directory, "verified": report }), |_| {
+            let new = next.choose((&identity, last), &directory, context)?;
+            let number = new.number;
+            restoring.finish(&SystemClock, &SystemEntropy, new).map_err(Failure::blame)?;
+            let told = json!({ "directory": directory, "incarnation": number, "verified": report });
+            output.item(&told, |_| {
                 format!(
-                    "the log is in {}; run `sealway log restored` if it is the one to go on with, or \
+                    "the log is in {}, as incarnation {number}; run `sealway log restored` if it is the one to go on with, or \
                      look at it with `sealway serve --no-delivery`",
                     directory.display()
                 )
             });
             Ok(Exit::Done)
         }
-        Command::Restored { data_dir } => {
-            log_restored::confirm(&data_directory(data_dir, context)?, context).await
+        Command::Restored { data_dir, next } => {
+            log_restored::confirm(&data_directory(data_dir, context)?, &next, context).await
         }
     }
 }

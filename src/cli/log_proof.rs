@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
+use crate::cli::log_incarnation::last_number;
 use crate::cli::proof_answer::{hashes, malformed, tree};
 use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
@@ -103,7 +104,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
 }
 
 /// Prints the verifier key of the log, of the settings and the key directory.
-pub(super) async fn key(context: &Context) -> CommandResult {
+pub(super) async fn key(incarnation: Option<u64>, context: &Context) -> CommandResult {
     let config = context.config()?;
     let ring = read_keys(&config, &crate::ambient::SystemEntropy).map_err(Failure::blame)?;
     let found = ring.present_note_key().map_err(Failure::blame)?;
@@ -113,13 +114,16 @@ pub(super) async fn key(context: &Context) -> CommandResult {
             "{place} is not there; the first start of the gateway makes it, or `sealway keys generate`"
         )));
     };
-    // A log keeps the name that it began under.
-    let names = match StoredLog::open(&config.data_dir) {
-        Ok(log) => LogIssuer::read(&log).await.map_err(Failure::blame)?,
-        Err(_) => None,
+    // A log keeps the name that it began under; without one, the first start begins it.
+    let (names, last) = if StoredLog::is_at(&config.data_dir) {
+        let log = StoredLog::open(&config.data_dir).map_err(Failure::blame)?;
+        (LogIssuer::read(&log).await.map_err(Failure::blame)?, last_number(&log)?)
+    } else {
+        (None, 1)
     };
     let began = names.map_or_else(|| config.issuer_text().to_owned(), |names| names.began);
-    let key = NoteKey::new(&LogNote::origin_of_issuer(&began), found.public());
+    let origin = LogNote::origin_of_issuer(&began, incarnation.unwrap_or(last));
+    let key = NoteKey::new(&origin, found.public());
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)

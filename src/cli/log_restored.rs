@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::ambient::{SystemClock, SystemEntropy};
 use crate::cli::acting::act;
+use crate::cli::log_incarnation::{NextIncarnation, is_untold, last_number};
 use crate::cli::log_verify::Report;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::Config;
@@ -18,25 +19,41 @@ use crate::gateway::{
 use crate::keys::DataKey;
 use crate::telemetry::error_chain;
 
-/// Gives the log a new name and a new range of ids, and lets it deliver.
-pub(super) async fn confirm(directory: &Path, context: &Context) -> CommandResult {
+/// Has the log go on as another incarnation, or as the one that a restore has begun, and lets it deliver.
+pub(super) async fn confirm(
+    directory: &Path,
+    next: &NextIncarnation,
+    context: &Context,
+) -> CommandResult {
     let held = HeldDirectory::take(directory).map_err(Failure::blame)?;
-    let before = StoredLog::open(directory).ok().and_then(|log| log.identity().ok().flatten());
     // A copy of an older gateway is brought up to date by this.
     let actions = held.registry(Arc::new(SystemClock)).map_err(Failure::blame)?;
+    let log = StoredLog::open(directory).map_err(Failure::blame)?;
+    let before = log.identity().map_err(Failure::blame)?.unwrap_or_default();
+    let last = last_number(&log)?;
+    // Nobody was told of it yet, or it waits for this word.
+    let has_begun = before.restored.is_some() || is_untold(&log)?;
+    let new = if has_begun && !next.is_given() {
+        None
+    } else {
+        Some(next.choose((&before, last), directory, context)?)
+    };
+    let number = new.as_ref().map_or(last, |new| new.number);
+    drop(log);
     let accept =
-        async { accept_restored(&held, &SystemClock, &SystemEntropy).map_err(Failure::blame) };
+        async { accept_restored(&held, &SystemClock, &SystemEntropy, new).map_err(Failure::blame) };
     let of = (ActionKind::AcceptRestoredLog, "log".to_owned());
     act(&actions, of, context, accept).await?;
-    // After the log has its new name: one of the old name is refused until it is gone.
+    // After the log has its new name: what was noted under the old one does not count then.
     forget_checkpoint(&checkpoint_beside(directory)).map_err(Failure::blame)?;
-    if let (Some(before), Ok(config)) = (before, context.config()) {
+    if let Ok(config) = context.config() {
         for place in places(&config, &before.id).iter().skip(1) {
             forget_checkpoint(place).map_err(Failure::blame)?;
         }
     }
-    context.output().item(&json!({ "directory": directory }), |_| {
-        format!("{} is the log to go on with; start the gateway", directory.display())
+    context.output().item(&json!({ "directory": directory, "incarnation": number }), |_| {
+        let place = directory.display();
+        format!("{place} is the log to go on with, as incarnation {number}; start the gateway")
     });
     Ok(Exit::Done)
 }
@@ -70,7 +87,7 @@ pub(super) fn compare(place: &Path, context: &Context, report: &mut Report) -> R
 }
 
 /// The data key of a gateway, where its key directory is there and can be read.
-fn data_key(config: &Config) -> Option<DataKey> {
+pub(super) fn data_key(config: &Config) -> Option<DataKey> {
     let ring = config.keys.directory.is_dir().then(|| read_keys(config, &SystemEntropy).ok());
     ring.flatten().and_then(|ring| ring.present_data_key().ok()).flatten()
 }

@@ -134,6 +134,7 @@ mod tests {
             place: None,
             replay: None,
             salted: None,
+            incarnation: 1,
             event_type: &event_type,
             event: r#"{"data":{"orderId":"101"}}"#,
         };

@@ -12,15 +12,19 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::harmless::{harmless, harmless_line};
+use crate::cli::record_file;
 use crate::cli::token_keys::Parties;
 use crate::cli::{CommandResult, Context, Exit, Failure, asked};
 use crate::event::{ChainValue, SubscriptionId, Timestamp};
-use crate::proof::{ChainReport, ChainTrust, StoredTokens, verify_chain};
+use crate::proof::{ChainReport, ChainTrust, LostEvents, StoredTokens, verify_chain};
 use crate::seal::{
     AccessEnd, ChainStanding, Checkpoint, ComingAccessEnd, Finding, MissingKey, NumberedToken,
     PlaceClaims,
 };
 use crate::transparency::{TreeHead, TreeRoot};
+
+/// So many lost events are named in words; programs are told of all.
+const MOST_TOLD: usize = 20;
 
 /// Which tokens, of which subscription, and where its chain begins.
 #[derive(Debug, clap::Args)]
@@ -42,6 +46,10 @@ pub struct Args {
     /// for anything else is wrong. Again for each that it had
     #[arg(long, value_name = "FILE", requires = "checkpoint")]
     subscription_document: Vec<PathBuf>,
+    /// Signed records of the log's incarnations, as `GET /log/incarnations` gives them, or a bundle of
+    /// evidence that holds them: behind a restore that they declare, the chain goes on
+    #[arg(long, value_name = "FILE")]
+    incarnations: Vec<PathBuf>,
     /// The first sequence number to check; 1, if not given
     #[arg(long, value_name = "SEQ", requires = "chain",
         value_parser = clap::value_parser!(u64).range(1..))]
@@ -69,6 +77,8 @@ struct Report {
     others: usize,
     earlier: usize,
     missing_keys: BTreeSet<String>,
+    lost: Vec<Value>,
+    undeclared: BTreeSet<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<Value>,
     checkpoints: usize,
@@ -85,6 +95,9 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let mut stored = StoredTokens::default();
     for file in &args.files {
         read(file, &mut stored, of).map_err(Failure::input)?;
+    }
+    for file in &args.incarnations {
+        record_file::read(file, &mut stored, &trust).map_err(Failure::input)?;
     }
     let checkpoints: anyhow::Result<Vec<String>> =
         args.checkpoint.iter().map(|file| checkpoint(file)).collect();
@@ -153,6 +166,7 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
             "issued-at": checkpoint.issued_at,
             "head": checkpoint.head.map(|head| head.to_string()),
             "tree": checkpoint.tree,
+            "incarnation": checkpoint.incarnation,
             "sub-digest": checkpoint.sub_digest,
             "asked": checkpoint.asked,
             "held": word(*standing),
@@ -179,10 +193,24 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
         others: stored.others,
         earlier: check.earlier,
         missing_keys: stored.missing_keys.clone(),
+        lost: found.lost.iter().map(|lost| lost_events(lost, stored)).collect(),
+        undeclared: found.undeclared.clone(),
         checkpoint,
         checkpoints: found.checkpoints,
         findings: findings.collect(),
     }
+}
+
+/// Events that a declared restore has lost, with what the record says of it.
+fn lost_events(lost: &LostEvents, stored: &StoredTokens) -> Value {
+    let record = stored.incarnations().find(|record| record.number == lost.incarnation);
+    json!({
+        "incarnation": lost.incarnation,
+        "began": record.map(|record| record.began),
+        "survivors": record.map(|record| &record.survivors),
+        "before": record.map(|record| &record.before),
+        "events": lost.events.iter().copied().map(numbered).collect::<Vec<_>>(),
+    })
 }
 
 const fn word(standing: ChainStanding) -> &'static str {
@@ -218,6 +246,9 @@ fn finding(finding: &Finding) -> Value {
             json!({"kind": kind, "event": numbered(*event), "after": after.map(numbered)})
         }
         Finding::Contradicted { sequence } => json!({"kind": kind, "sequence": sequence}),
+        Finding::Undeclared { incarnation } | Finding::Forked { incarnation } => {
+            json!({"kind": kind, "incarnation": incarnation})
+        }
     }
 }
 
@@ -283,6 +314,7 @@ fn text(found: &ChainReport) -> String {
             let _ = writeln!(text, "tree: {size} leaves from position {first} on, root {root}");
         }
     }
+    tell_losses(found, &mut text);
     if !stored.missing_keys.is_empty() {
         let missing: Vec<&str> = stored.missing_keys.iter().map(String::as_str).collect();
         let _ = writeln!(text, "missing-keys: {}", missing.join(" "));
@@ -301,6 +333,32 @@ fn text(found: &ChainReport) -> String {
         check.next.previous,
     );
     harmless(&text).into_owned()
+}
+
+/// What restores have lost, by the word of the gateway.
+fn tell_losses(found: &ChainReport, text: &mut String) {
+    for LostEvents { incarnation, events } in &found.lost {
+        let count = events.len();
+        let _ = write!(
+            text,
+            "lost: {count} events held are not in the log any more, since its incarnation {incarnation} \
+             began without them:"
+        );
+        for event in events.iter().take(MOST_TOLD) {
+            let _ = write!(text, " {event}");
+        }
+        let _ = if count > MOST_TOLD {
+            writeln!(text, " and {} more", count - MOST_TOLD)
+        } else {
+            writeln!(text)
+        };
+    }
+    for number in &found.undeclared {
+        let _ = writeln!(
+            text,
+            "undeclared: no record of incarnation {number} of the log was given; --incarnations takes it"
+        );
+    }
 }
 
 fn ended(end: &AccessEnd) -> Value {

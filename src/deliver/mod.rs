@@ -23,7 +23,7 @@ mod explain;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use attempt::{Attempter, Handshake, Sealer, SealerError, SealerParts};
+pub use attempt::{Attempter, Handshake, LogIncarnations, Sealer, SealerError, SealerParts};
 pub use config::{Config, DeliverConfigError};
 pub use dispatch::{
     Dispatch, Lag, SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,

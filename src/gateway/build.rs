@@ -12,8 +12,8 @@ use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, S
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
-    Handshake, Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker,
-    Sealer, SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
+    Handshake, Handshakes, HandshakesParts, Ledger, LogIncarnations, PullService, PullServiceParts,
+    ReceiptChecker, Sealer, SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::{SqliteLog, Store};
@@ -24,6 +24,7 @@ use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{LogGuard, check_log_is_there, guard};
+use crate::gateway::incarnations::take_up_incarnations;
 use crate::gateway::inward::{contracts, inward, warn_of_documents};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_issuer::take_up_issuer;
@@ -43,7 +44,6 @@ use crate::telemetry::Metrics;
 ///
 /// The operator's turn: a setting, a document, a key file or the port. Ours: the store failed.
 pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildError> {
-    keys::install();
     check(&config)?;
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let metrics = Arc::new(Metrics::new());
@@ -52,16 +52,17 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
     let listener = listen(&config).await?;
-    let OpenedLog { store, engine, own, names, log_guard } =
+    let OpenedLog { store, engine, own, names, log_guard, incarnations } =
         open_log(&config, &machine, &metrics).await?;
+    let life = (incarnations.all().current(), log_guard.is_set_back);
     let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
-    let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock));
+    let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock), life);
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
     let access = open_access((&config, &machine), &publications, &store).await?;
     let (out, signals) = outward(
         (&config, &machine, access),
-        (&egress, &own.ring, Arc::clone(&own.data_key)),
+        (&egress, &own.ring, Arc::clone(&own.data_key), incarnations),
         event_buses,
         (&store, &ledger, &metrics),
     )?;
@@ -75,7 +76,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         issuer_aliases: config.issuer_aliases(),
         exports: exports((&config, &machine), (&egress, &aws), &store)?,
         queues: aws.queues(&config, &machine, (&admit, &metrics)),
-        log_proofs: log_proofs(&config, (&egress, &own, &names), (&store, &clock, &metrics))
+        log_proofs: log_proofs(&config, (&egress, &own, &names), (&store, &clock, &metrics), life)
             .await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
@@ -136,6 +137,7 @@ struct OpenedLog {
     own: OwnKeys,
     names: LogIssuer,
     log_guard: LogGuard,
+    incarnations: Arc<LogIncarnations>,
 }
 
 /// Opens the log, and finds out whether it is the one of these keys and of this name.
@@ -151,7 +153,8 @@ async fn open_log(
     let own = take_up_keys(config, (&clock, &entropy), &store.registry).await?;
     let names = take_up_issuer(config, &store.registry, &clock).await?;
     let log_guard = guard(config, (&store, &own.data_key), &entropy).await?;
-    Ok(OpenedLog { store, engine, own, names, log_guard })
+    let incarnations = take_up_incarnations(config, (&store, &own.ring), &*clock).await?;
+    Ok(OpenedLog { store, engine, own, names, log_guard, incarnations })
 }
 
 async fn listen(config: &Config) -> Result<TcpListener, BuildError> {
@@ -160,7 +163,9 @@ async fn listen(config: &Config) -> Result<TcpListener, BuildError> {
     listener.map_err(|source| BuildError::Listen { address, source })
 }
 
+/// Refuses what no gateway can be built from.
 fn check(config: &Config) -> Result<(), BuildError> {
+    keys::install();
     let settings = |error: String| Err(BuildError::Settings(error));
     if let Err(error) = config.delivery.check() {
         return settings(error.to_string());
@@ -187,11 +192,14 @@ struct Outward {
     receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
 }
 
+/// The guard of the way out, the gateway's keys, and the incarnations of its log.
+type OwnParts<'a> = (&'a Arc<Egress>, &'a Arc<KeyRing>, Arc<DataKey>, Arc<LogIncarnations>);
+
 type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 
 fn outward(
     (config, machine, access): (&Config, &Machine, Arc<Access>),
-    (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
+    (egress, ring, data_key, incarnations): OwnParts<'_>,
     event_buses: EventBuses,
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Told), BuildError> {
@@ -199,7 +207,7 @@ fn outward(
     let EventBuses { permissions, external_ids, destination } = event_buses;
     let clients = GuardedClients::new(egress).map_err(BuildError::Client)?;
     let remote = remote_keys(&clients, machine);
-    let sealer = sealer(config, (ring, &data_key), remote, &clock);
+    let sealer = sealer(config, (ring, &data_key, incarnations), remote, &clock);
     let receipt_keys = remote_keys(&clients, machine);
     let random = (&clock, &entropy);
     let destinations =
@@ -293,7 +301,7 @@ fn subscriptions(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Subs
 
 fn sealer(
     config: &Config,
-    (ring, data_key): (&Arc<KeyRing>, &Arc<DataKey>),
+    (ring, data_key, incarnations): (&Arc<KeyRing>, &Arc<DataKey>, Arc<LogIncarnations>),
     remote: Arc<RemoteKeys>,
     clock: &Arc<dyn Clock>,
 ) -> Arc<Sealer> {
@@ -303,6 +311,7 @@ fn sealer(
         signature: config.keys.algorithms.first().copied().unwrap_or_default(),
         ring: Arc::clone(ring),
         data_key: Arc::clone(data_key),
+        incarnations,
         remote,
         clock: Arc::clone(clock),
     }))

@@ -29,13 +29,16 @@ const MOVED: &str =
 
 /// Takes checkpoints of a log while its gateway runs.
 pub(super) struct LogGuard {
+    /// Whether the log lacks what its checkpoints know, and is looked at all the same.
+    pub(super) is_set_back: bool,
     /// Nothing where events are not delivered: what such a gateway looks at is left as it is.
     writing: Option<Arc<Mutex<Writing>>>,
 }
 
 struct Writing {
     log: StoredLog,
-    identity: String,
+    identity: LogIdentity,
+    incarnation: u64,
     places: Vec<PathBuf>,
     data_key: Arc<DataKey>,
     last: Option<LogMark>,
@@ -75,26 +78,50 @@ pub(super) async fn guard(
     let places = places(config, &identity.id);
     let compared = compare_all(&places, &log, data_key);
     if config.no_delivery {
+        let is_set_back =
+            identity.restored.is_none() && (compared.is_err() || identity.found_short.is_some());
         if let Err(error) = &compared {
             tracing::warn!(error = %error_chain(error), "The log is not the one that was left");
         }
-        return Ok(LogGuard { writing: None });
+        if is_set_back && identity.found_short.is_none() {
+            note_end(store, &identity, &log).await?;
+        }
+        return Ok(LogGuard { is_set_back, writing: None });
     }
     if let Some(restored) = identity.restored {
         return Err(LogUnconfirmed::Restored(restored).into());
     }
+    if let Some(found) = identity.found_short {
+        return Err(LogUnconfirmed::FoundShort(found).into());
+    }
     compared?;
     let in_use = hold(&config.keys.directory.join(format!(".in-use-{}", identity.id)), config)?;
+    let incarnation = log.incarnations()?.last().map_or(1, |kept| kept.incarnation.number);
     let writing = Writing {
         log,
-        identity: identity.id,
+        identity,
+        incarnation,
         places,
         data_key: Arc::clone(data_key),
         last: None,
         is_failing: false,
         _in_use: in_use,
     };
-    Ok(LogGuard { writing: Some(Arc::new(Mutex::new(writing))) })
+    Ok(LogGuard { is_set_back: false, writing: Some(Arc::new(Mutex::new(writing))) })
+}
+
+/// Notes where a log ends that lacks what is known of it, before it takes events: those are of another
+/// incarnation, if an operator goes on with it.
+async fn note_end(
+    store: &Store,
+    identity: &LogIdentity,
+    log: &StoredLog,
+) -> Result<(), BuildError> {
+    let key = LogIdentity::key();
+    let expected = store.registry.get(&key).await?.map(|record| record.revision);
+    let noted = LogIdentity { found_short: Some(log.mark()?.head.0), ..identity.clone() };
+    store.registry.put(&key, expected, noted.body()).await?;
+    Ok(())
 }
 
 /// Where checkpoints of a log are: beside it, and beside the keys, which are not set back with it.
@@ -181,7 +208,8 @@ impl Writing {
         if self.last == Some(mark) {
             return Ok(());
         }
-        let checkpoint = LogCheckpoint::of(self.identity.clone(), mark, (now, host_name()));
+        let of = (&self.identity, self.incarnation);
+        let checkpoint = LogCheckpoint::of(of, mark, (now, host_name()));
         for place in &self.places {
             checkpoint.clone().write(place, &self.data_key)?;
         }

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Blame, Fault, Timestamp};
-use crate::eventlog::{LogError, LogMark, Position, RestoredFrom, StoredLog};
+use crate::eventlog::{LogError, LogIdentity, LogMark, Position, RestoredFrom, StoredLog};
 use crate::keys::DataKey;
+use crate::transparency::{LogHead, TreeHead};
 
 /// The name of the checkpoint in the data directory.
 const FILE: &str = "checkpoint.json";
@@ -37,6 +38,24 @@ pub struct LogCheckpoint {
     pub at: Timestamp,
     /// Who took it.
     pub host: String,
+    /// Which incarnation of the log it was.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub incarnation: u64,
+    /// The name that all incarnations have in common; nothing if that is `log`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<String>,
+    /// The tree over the log; nothing where a gateway of before has written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeHead>,
+}
+
+const fn first() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for this form")]
+const fn is_first(incarnation: &u64) -> bool {
+    *incarnation == 1
 }
 
 /// A checkpoint as it is kept.
@@ -161,6 +180,12 @@ pub enum LogUnconfirmed {
         .0.at, .0.head
     )]
     Restored(RestoredFrom),
+    /// It was found to lack its end, and events were taken since.
+    #[error(
+        "this log was found to end at position {0} before its end, and has taken events since, while it \
+         was looked at; {HOW_TO_GO_ON}"
+    )]
+    FoundShort(u64),
     /// Another gateway runs with the same keys on the same log.
     #[error(
         "another gateway ({holder}) runs with these keys on a copy of this log; stop it, or look at \
@@ -195,9 +220,35 @@ pub fn checkpoint_beside(data_directory: &Path) -> PathBuf {
 
 impl LogCheckpoint {
     /// Where a log stands now.
-    pub fn of(log: String, mark: LogMark, (at, host): (Timestamp, String)) -> Self {
-        let LogMark { head, newest, revision } = mark;
-        Self { log, head: head.0, newest: newest.to_string(), revision, at, host }
+    pub fn of(
+        (log, incarnation): (&LogIdentity, u64),
+        mark: LogMark,
+        (at, host): (Timestamp, String),
+    ) -> Self {
+        let LogMark { head, newest, revision, tree } = mark;
+        Self {
+            log: log.id.clone(),
+            head: head.0,
+            newest: newest.to_string(),
+            revision,
+            at,
+            host,
+            incarnation,
+            lineage: log.lineage.clone(),
+            tree: Some(tree),
+        }
+    }
+
+    /// The name that all incarnations of its log have in common.
+    pub fn lineage(&self) -> &str {
+        self.lineage.as_deref().unwrap_or(&self.log)
+    }
+
+    /// How far it says that the log had come.
+    pub fn log_head(&self) -> LogHead {
+        let event = (self.head > 0).then(|| self.newest.parse().ok()).flatten();
+        let (incarnation, position, tree) = (self.incarnation, self.head, self.tree);
+        LogHead { incarnation, position, event, tree }
     }
 
     /// Reads the checkpoint of a place, if there is one; without a key, whoever wrote it.
@@ -252,7 +303,12 @@ impl LogCheckpoint {
     /// The operator's turn: the log lacks something. Ours: it cannot be read.
     pub fn compare(&self, place: &Path, log: &StoredLog) -> Result<(), CheckpointError> {
         let (place, at) = (place.to_owned(), self.at);
-        if log.identity()?.is_none_or(|identity| identity.id != self.log) {
+        let identity = log.identity()?;
+        // An operator has accepted the log since, and the checkpoint of before was not removed yet.
+        if identity.as_ref().is_some_and(|now| now.replaces.as_deref() == Some(&self.log)) {
+            return Ok(());
+        }
+        if identity.is_none_or(|identity| identity.id != self.log) {
             return Err(SetBack::OtherLog { place }.into());
         }
         let found = log.mark()?;
@@ -298,10 +354,28 @@ mod tests {
     use super::*;
     use crate::ambient::SeededEntropy;
     use crate::event::EventId;
+    use crate::transparency::TreeRoot;
 
     fn checkpoint() -> LogCheckpoint {
-        let mark = LogMark { head: Position(43), newest: EventId::MIN, revision: 7 };
-        LogCheckpoint::of("a".to_owned(), mark, (Timestamp::EPOCH, "here".to_owned()))
+        let tree = TreeHead { first: 44, tree: TreeRoot::empty() };
+        let mark = LogMark { head: Position(43), newest: EventId::MIN, revision: 7, tree };
+        let identity = LogIdentity { id: "a".to_owned(), ..LogIdentity::default() };
+        LogCheckpoint::of((&identity, 1), mark, (Timestamp::EPOCH, "here".to_owned()))
+    }
+
+    #[test]
+    fn what_a_gateway_of_before_has_written_is_authentic_and_of_the_first_incarnation() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = checkpoint_beside(directory.path());
+        let key = DataKey::generate(&SeededEntropy::new(1));
+        let said = r#"{"log":"a","head":43,"newest":"01","revision":7,"at":"2026-11-21T21:46:16Z","host":"h"}"#;
+        let code = key.authenticate(CONTEXT, said.as_bytes());
+        let kept = format!(r#"{{"checkpoint":{said},"code":"{code}"}}"#);
+        fs::write(&place, kept).unwrap();
+
+        let read = LogCheckpoint::read(&place, Some(&key)).unwrap().unwrap();
+
+        assert_eq!((read.incarnation, read.lineage(), read.tree), (1, "a", None));
     }
 
     #[test]

@@ -19,12 +19,14 @@ mod expiry;
 mod granting;
 mod guarding_log;
 mod inbound;
+mod incarnations;
 mod inward;
 mod keeping_schemas;
 mod keeping_signatures;
 mod lagging;
 mod lifecycle;
 mod log_checkpoint;
+mod log_lives;
 mod machine;
 mod own_issuer;
 mod own_keys;
@@ -53,6 +55,7 @@ pub use lifecycle::{Gateway, RunError};
 pub use log_checkpoint::{
     CheckpointError, LogCheckpoint, LogUnconfirmed, SetBack, checkpoint_beside, forget_checkpoint,
 };
+pub use log_lives::{KnownLives, LivesBeside};
 pub use machine::Machine;
 pub use own_issuer::check_issuer;
 pub use own_keys::{OwnKeys, check_keys, make_keys, read_keys, renew_outer_keys, unopened};

@@ -16,9 +16,6 @@ use crate::seal::{
 use crate::source::{Admitted, EntryAnswer, SignAnswers};
 use crate::telemetry::error_chain;
 
-/// The log has no later one yet.
-const FIRST_INCARNATION: u64 = 1;
-
 /// Signs answers to producers: one signature for each request.
 pub(super) struct AnswerSigner {
     issuer: String,
@@ -27,11 +24,16 @@ pub(super) struct AnswerSigner {
     log: Arc<dyn Log>,
     tree: Arc<dyn LogTree>,
     clock: Arc<dyn Clock>,
+    /// Nothing while the log lacks what is known of it: what it takes then is of none yet.
+    incarnation: Option<u64>,
 }
 
 /// Why an answer was not signed.
 #[derive(Debug, thiserror::Error)]
 enum UnsignedAnswer {
+    /// The log was set back, and is looked at all the same.
+    #[error("the log was set back, and goes on as no incarnation yet")]
+    SetBack,
     /// There is no key.
     #[error("there is no key to sign with")]
     NoKey,
@@ -52,6 +54,7 @@ impl AnswerSigner {
         config: &Config,
         store: &Store,
         (ring, clock): (&Arc<KeyRing>, &Arc<dyn Clock>),
+        (incarnation, is_set_back): (u64, bool),
     ) -> Arc<dyn SignAnswers> {
         Arc::new(Self {
             issuer: config.issuer.as_str().trim_end_matches('/').to_owned(),
@@ -60,6 +63,7 @@ impl AnswerSigner {
             log: Arc::clone(&store.log),
             tree: Arc::clone(&store.tree),
             clock: Arc::clone(clock),
+            incarnation: (!is_set_back).then_some(incarnation),
         })
     }
 
@@ -82,7 +86,7 @@ impl AnswerSigner {
             issuer: self.issuer.clone(),
             audience: producer.name.to_string(),
             issued_at: self.clock.now(),
-            incarnation: FIRST_INCARNATION,
+            incarnation: self.incarnation.ok_or(UnsignedAnswer::SetBack)?,
             entries: entries?,
             // Asked for after the events were durable, so that it has them.
             tree: self.tree.tree_head().await?,

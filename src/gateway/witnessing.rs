@@ -24,13 +24,14 @@ pub(super) async fn log_proofs(
     config: &Config,
     (egress, own, names): (&Arc<Egress>, &OwnKeys, &LogIssuer),
     (store, clock, metrics): (&Store, &Arc<dyn Clock>, &Arc<Metrics>),
+    (incarnation, is_set_back): (u64, bool),
 ) -> Result<LogProofs, BuildError> {
     let witnesses = if config.no_delivery { &[][..] } else { &config.log.witnesses };
     let witnesses = Witnesses::open(WitnessesParts {
         witnesses,
         interval: config.log.witness_interval.0,
         // The name under which the log began: others know it by that, and it stays.
-        origin: LogNote::origin_of_issuer(&names.began),
+        origin: LogNote::origin_of_issuer(&names.began, incarnation),
         note_key: Arc::clone(&own.note_key),
         tree: Arc::clone(&store.tree),
         registry: Arc::clone(&store.registry),
@@ -38,5 +39,6 @@ pub(super) async fn log_proofs(
         clock: Arc::clone(clock),
         metrics: Arc::clone(metrics),
     });
-    Ok(LogProofs::new(Arc::clone(&own.note_key), witnesses.await?, config.log.proofs))
+    let proofs = LogProofs::new(Arc::clone(&own.note_key), witnesses.await?, config.log.proofs);
+    Ok(LogProofs { is_set_back, began: names.began.clone(), ..proofs })
 }

@@ -1,10 +1,11 @@
 //! Judges what a consumer has kept of a subscription: the chain, and how far it reaches.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::event::{DocumentAsk, EventDigest, EventId, SubscriptionId, Timestamp};
 use crate::proof::checkpoints::conflicts;
-use crate::proof::{ChainTrust, CheckpointConflict, StoredTokens};
+use crate::proof::lives::Lives;
+use crate::proof::{ChainTrust, CheckpointConflict, LostEvents, StoredTokens};
 use crate::seal::evidence::{BundleTrust, unlike_documents};
 use crate::seal::{ChainCheck, ChainStanding, Checkpoint, Finding, Link, PlaceClaims, signer_of};
 
@@ -31,6 +32,10 @@ pub struct ChainReport {
     pub stored: StoredTokens,
     /// What is wrong with the chain.
     pub check: ChainCheck,
+    /// What is held and a declared restore has lost; no flaw, and not in the chain that goes on.
+    pub lost: Vec<LostEvents>,
+    /// Incarnations of the log that something names and no record declares.
+    pub undeclared: BTreeSet<u64>,
     /// The checkpoint with the highest number, and how far what is held reaches next to it.
     pub newest: Option<(ChainStanding, Checkpoint)>,
     /// How many checkpoints were believed.
@@ -85,7 +90,8 @@ fn other_ask(checkpoint: &Checkpoint, documents: &[DocumentAsk]) -> Option<Strin
 }
 
 /// Follows the chain through the tokens that were kept, from a number and the chain value before it on, and
-/// compares with signed checkpoints, if there are any, and these with each other.
+/// compares with signed checkpoints, if there are any, and these with each other. It goes on behind restores
+/// that a record declares.
 pub fn verify_chain(
     mut stored: StoredTokens,
     start: PlaceClaims,
@@ -93,19 +99,114 @@ pub fn verify_chain(
     (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
 ) -> ChainReport {
     let links = std::mem::take(&mut stored.links);
-    let contradicting = contradicting(&links, &stored.replayed);
-    let (good, bad_checkpoints) = read(&mut stored, checkpoints, (subscription, trust));
-    let conflicts = conflicts(&good.iter().collect::<Vec<_>>(), &links);
-    let mut check = ChainCheck::of(start, links);
-    check.findings.extend(contradicting);
-    let count = good.len();
-    let newest = good.iter().max_by_key(|one| (one.sequence, one.issued_at)).cloned();
-    for checkpoint in &good {
-        check.hold_value(checkpoint);
+    let lives = &stored.lives;
+    let (living, lost) = lives.split(&links);
+    let mut check = ChainCheck::of(start, living);
+    // What was lost was whole in its time.
+    for ended in lives.ended(&links) {
+        let then = ChainCheck::of(start, lives.history(ended, &links));
+        take_over(&mut check, then.findings, false);
     }
-    let newest = newest.map(|checkpoint| (check.compare(&checkpoint), checkpoint));
+    take_over(&mut check, contradicting(&links, &stored.replayed), false);
+    let doubled = lives.doubled.iter().map(|number| Finding::Forked { incarnation: *number });
+    check.findings.extend(doubled);
+    let (good, bad_checkpoints) = read(&mut stored, checkpoints, (subscription, trust));
+    let lives = &stored.lives;
+    let conflicts = conflicts_of_each(&good, lives, &links);
+    for checkpoint in &good {
+        hold(&mut check, checkpoint, lives, (start, &links));
+    }
+    let count = good.len();
+    let newest = good.iter().max_by_key(|one| (one.incarnation, one.sequence, one.issued_at));
+    let newest = newest
+        .cloned()
+        .map(|checkpoint| (compare(&mut check, &checkpoint, lives, (start, &links)), checkpoint));
+    let undeclared = lives.undeclared(&good);
+    if !check.findings.is_empty() || !conflicts.is_empty() {
+        let restored = undeclared.iter().map(|number| Finding::Undeclared { incarnation: *number });
+        check.findings.extend(restored);
+    }
     let other_ask = good.iter().filter_map(|one| other_ask(one, trust.documents)).collect();
-    ChainReport { stored, check, newest, checkpoints: count, bad_checkpoints, conflicts, other_ask }
+    ChainReport {
+        stored,
+        check,
+        lost,
+        undeclared,
+        newest,
+        checkpoints: count,
+        bad_checkpoints,
+        conflicts,
+        other_ask,
+    }
+}
+
+/// Takes findings over that are not there yet; what is missing of what was lost is no finding.
+fn take_over(check: &mut ChainCheck, findings: Vec<Finding>, is_missed: bool) {
+    for finding in findings {
+        let counts = is_missed || !matches!(finding, Finding::Missing { .. });
+        if counts && !check.findings.contains(&finding) {
+            check.findings.push(finding);
+        }
+    }
+}
+
+/// What checkpoints of one incarnation say otherwise than each other, or than what was held then. Those of
+/// an incarnation that nobody declares are held against those of the newest that is.
+fn conflicts_of_each(
+    good: &[Checkpoint],
+    lives: &Lives,
+    links: &[Link],
+) -> Vec<CheckpointConflict> {
+    let mut groups: BTreeMap<u64, Vec<&Checkpoint>> = BTreeMap::new();
+    for checkpoint in good {
+        groups.entry(lives.declared(checkpoint.incarnation)).or_default().push(checkpoint);
+    }
+    let of = |(number, group): (&u64, &Vec<&Checkpoint>)| {
+        let then = if *number < lives.newest() {
+            lives.history(*number, links)
+        } else {
+            lives.split(links).0
+        };
+        conflicts(group, &then)
+    };
+    groups.iter().flat_map(of).collect()
+}
+
+/// Holds the chain value of a checkpoint, and its tree, against what is held and declared.
+fn hold(
+    check: &mut ChainCheck,
+    checkpoint: &Checkpoint,
+    lives: &Lives,
+    (start, links): (PlaceClaims, &[Link]),
+) {
+    take_over(check, lives.contradicting(checkpoint), false);
+    let number = lives.declared(checkpoint.incarnation);
+    if number >= lives.newest() {
+        return check.hold_value(checkpoint);
+    }
+    let mut then = ChainCheck::of(start, lives.history(number, links));
+    then.findings.clear();
+    then.hold_value(checkpoint);
+    take_over(check, then.findings, false);
+}
+
+/// Compares with a checkpoint: one of before a restore with what was held then.
+fn compare(
+    check: &mut ChainCheck,
+    checkpoint: &Checkpoint,
+    lives: &Lives,
+    (start, links): (PlaceClaims, &[Link]),
+) -> ChainStanding {
+    let number = lives.declared(checkpoint.incarnation);
+    if number >= lives.newest() {
+        return check.compare(checkpoint);
+    }
+    let mut then = ChainCheck::of(start, lives.history(number, links));
+    then.findings.clear();
+    let standing = then.compare(checkpoint);
+    let is_kept = checkpoint.head.is_none_or(|head| lives.has_kept(number, head));
+    take_over(check, then.findings, is_kept);
+    standing
 }
 
 /// The checkpoints that are believed, and why the others are not.

@@ -198,6 +198,7 @@ mod tests {
             asked: None,
             sub_digest: None,
             tree: Some(tree(sequence * 10, 1)),
+            incarnation: 1,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`verify_bundle`] judges an evidence bundle, [`verify_bundle_against`] also by what a producer was answered,
 //! [`verify_series`] several bundles that follow each other, and [`verify_chain`] the tokens that a consumer has
-//! kept, with a checkpoint or without. The command line, the tests and consumers that build on this crate call the same
+//! kept, with a checkpoint or without, across restores that a signed record declares. The command line, the tests and consumers that build on this crate call the same
 //! functions. Nothing is fetched or written here.
 
 mod accepted;
@@ -13,6 +13,7 @@ mod bundle_words;
 mod chain;
 mod checkpoints;
 mod contract_line;
+mod lives;
 mod series;
 mod stored;
 mod told_trees;
@@ -22,6 +23,7 @@ pub use accepted::{AcceptedCheck, AcceptedFlaw, AcceptedReport, AcceptedScope, M
 pub use bundle::{BundleReport, BundleVerdict, NoBundle, verify_bundle, verify_bundle_against};
 pub use chain::{ChainReport, CheckpointProblem, verify_chain};
 pub use checkpoints::CheckpointConflict;
+pub use lives::LostEvents;
 pub use series::{SeriesFlaw, SeriesReport, verify_series};
 pub use stored::{StoredTokens, UnusableToken};
 pub use trust::ChainTrust;

@@ -4,7 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::event::{EventDigest, EventId, SubscriptionId};
 use crate::proof::ChainTrust;
-use crate::seal::{ClaimFault, Link, MissingKey, Opened, PlaceClaims, missing_key, open};
+use crate::proof::lives::Lives;
+use crate::seal::{
+    ClaimFault, Link, MissingKey, Opened, PlaceClaims, missing_key, open, signer_of,
+};
+use crate::transparency::Incarnation;
 
 /// Names of keys that are told to be missing.
 const MOST_MISSING: usize = 32;
@@ -35,6 +39,8 @@ pub struct StoredTokens {
     pub others: usize,
     /// Those that do not open, or hold no event.
     pub unusable: Vec<UnusableToken>,
+    /// The incarnations of the log, as far as they are declared, and what was numbered in which.
+    pub(super) lives: Lives,
     /// The names of keys that would open or verify what does not.
     pub missing_keys: BTreeSet<String>,
 }
@@ -67,12 +73,41 @@ impl StoredTokens {
             self.replayed.extend(named(&opened));
         } else if let Some(place) = opened.place() {
             match link(&opened, place) {
-                Some(link) => self.links.push(link),
+                Some(link) => {
+                    self.lives.note(link.id, opened.incarnation());
+                    self.links.push(link);
+                }
                 None => self.unusable.push(UnusableToken { at: at(), missing: None, fault: None }),
             }
         } else {
             self.others += 1;
         }
+    }
+
+    /// Takes the signed record of an incarnation of the log; `at` says where it stands.
+    pub fn take_incarnation(
+        &mut self,
+        token: &str,
+        at: impl FnOnce() -> String,
+        trust: &ChainTrust<'_>,
+    ) {
+        if let Some(record) = trust.read_incarnation(token) {
+            return self.lives.take(record);
+        }
+        let missing = signer_of(token).filter(|kid| trust.issuer_keys.get(kid).is_none());
+        if let Some(kid) = &missing {
+            self.lacks(kid);
+        }
+        self.unusable.push(UnusableToken {
+            at: at(),
+            missing: missing.map(MissingKey::Issuer),
+            fault: None,
+        });
+    }
+
+    /// The incarnations of the log that are declared, oldest first, without the first one.
+    pub fn incarnations(&self) -> impl Iterator<Item = &Incarnation> {
+        self.lives.records.values()
     }
 
     /// Notes the name of a key that is not there.

@@ -20,7 +20,7 @@ struct ToldTree {
 
 /// The trees of one incarnation, by size.
 #[derive(Debug, Default)]
-struct Incarnation {
+struct IncarnationTrees {
     first: Option<u64>,
     by_size: BTreeMap<u64, ToldTree>,
 }
@@ -28,7 +28,7 @@ struct Incarnation {
 /// Every tree that was told of, by the incarnation of its log and its size.
 #[derive(Debug, Default)]
 pub(super) struct ToldTrees {
-    incarnations: BTreeMap<u64, Incarnation>,
+    incarnations: BTreeMap<u64, IncarnationTrees>,
     /// Lines of answers that contradict others.
     contradictions: Vec<(Option<usize>, &'static str)>,
 }
@@ -63,7 +63,7 @@ impl ToldTrees {
     /// Says what no honest log has: two roots of one size, or less leaves than before.
     pub(super) fn contradictions(&self) -> Vec<(Option<usize>, &'static str)> {
         let mut found = self.contradictions.clone();
-        for Incarnation { by_size, .. } in self.incarnations.values() {
+        for IncarnationTrees { by_size, .. } in self.incarnations.values() {
             let mut latest: Option<Timestamp> = None;
             for told in by_size.values() {
                 if latest.is_some_and(|latest| latest > told.earliest.after(LEEWAY)) {

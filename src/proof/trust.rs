@@ -2,7 +2,8 @@
 
 use crate::event::{DocumentAsk, Timestamp};
 use crate::keys::{OpeningKeys, VerifyingKeys};
-use crate::seal::{Checkpoint, CheckpointReader, Opening};
+use crate::seal::{Checkpoint, CheckpointReader, IncarnationReader, Opening};
+use crate::transparency::Incarnation;
 
 /// Whom a consumer believes, and with what it opens its tokens.
 #[derive(Clone, Copy)]
@@ -28,6 +29,18 @@ impl<'a> ChainTrust<'a> {
         self.issuers.iter().map(move |issuer| Opening {
             stored: true,
             ..Opening::new(self.keys, self.issuer_keys, issuer, self.audience, self.now)
+        })
+    }
+
+    /// Reads the record of an incarnation by any of the issuers.
+    pub(super) fn read_incarnation(self, token: &str) -> Option<Incarnation> {
+        self.openings().find_map(|opening| {
+            let reader = IncarnationReader {
+                issuer_keys: opening.issuer_keys,
+                issuer: opening.issuer,
+                latest: opening.now.after(opening.leeway),
+            };
+            reader.read(token).ok()
         })
     }
 

@@ -90,6 +90,16 @@ pub enum Finding {
         /// The number at which both were compared.
         sequence: u64,
     },
+    /// Something of an incarnation of the log that no record declares, and it contradicts what is held.
+    Undeclared {
+        /// The number of the incarnation.
+        incarnation: u64,
+    },
+    /// What was signed of one incarnation of the log contradicts itself.
+    Forked {
+        /// The number of the incarnation.
+        incarnation: u64,
+    },
 }
 
 impl Finding {
@@ -102,6 +112,8 @@ impl Finding {
             Self::Reordered { .. } => "reordered",
             Self::Altered { .. } => "altered",
             Self::Contradicted { .. } => "contradicted",
+            Self::Undeclared { .. } => "undeclared",
+            Self::Forked { .. } => "forked",
         }
     }
 }
@@ -137,6 +149,15 @@ impl fmt::Display for Finding {
             }
             Self::Contradicted { sequence } => {
                 write!(f, "the checkpoint signs another chain value at {sequence}")
+            }
+            Self::Undeclared { incarnation } => {
+                write!(f, "no record declares incarnation {incarnation} of the log")
+            }
+            Self::Forked { incarnation } => {
+                write!(
+                    f,
+                    "what is signed of incarnation {incarnation} of the log contradicts itself"
+                )
             }
         }
     }
@@ -260,7 +281,7 @@ impl ChainCheck {
     }
 
     /// Two neighbors that changed places find the same of each other.
-    fn find(&mut self, finding: Finding) {
+    pub fn find(&mut self, finding: Finding) {
         if self.findings.last() != Some(&finding) {
             self.findings.push(finding);
         }
@@ -338,6 +359,7 @@ mod tests {
             ending: Vec::new(),
             closing: false,
             tree: None,
+            incarnation: 1,
             sub_digest: None,
             asked: None,
         }

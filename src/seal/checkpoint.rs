@@ -46,6 +46,8 @@ pub struct Checkpoint {
     /// `tree`: the tree over the log when this was signed, which has every event up to `head`; nothing
     /// where a gateway of before has signed.
     pub tree: Option<TreeHead>,
+    /// `incarnation`: which one of the log it was; the first where a gateway of before has signed.
+    pub incarnation: u64,
     /// `sub_digest`: what the subscription asks for, in a place at that place; nothing where a gateway of
     /// before has signed.
     pub sub_digest: Option<AskedDigest>,
@@ -105,6 +107,7 @@ fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String,
         "seq": checkpoint.sequence,
         "chain": checkpoint.chain.to_string(),
         "head": checkpoint.head.map(|head| head.to_string()),
+        "incarnation": checkpoint.incarnation,
     });
     if let Some(claims) = claims.as_object_mut() {
         if let Some(next) = &checkpoint.issuer_next {
@@ -223,6 +226,7 @@ impl CheckpointReader<'_> {
             tree: held(&claims, "tree")?,
             sub_digest: held(&claims, "sub_digest")?,
             asked: held(&claims, "asked")?,
+            incarnation: signed::number_or_first(&claims, "incarnation")?,
         })
     }
 }

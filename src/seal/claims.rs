@@ -30,6 +30,8 @@ pub struct Claims<'a> {
     /// `slt` and `pub_ver`: what the digest of the event is computed with; absent for events whose
     /// digest is of form 1.
     pub salted: Option<SaltedClaims<'a>>,
+    /// `inc`: the incarnation of the log in which the event was numbered; absent for the first.
+    pub incarnation: u64,
     /// The name of the one member of `events`, such as [`cloudevent_type`] makes.
     pub event_type: &'a str,
     /// The event: the text of a JSON object, embedded as it is.
@@ -99,6 +101,9 @@ impl Claims<'_> {
                 serde_json::to_writer(&mut *text, version)?;
             }
         }
+        if self.incarnation > 1 {
+            write!(text, r#","inc":{}"#, self.incarnation)?;
+        }
         text.write_all(b",\"events\":{")?;
         serde_json::to_writer(&mut *text, self.event_type)?;
         text.write_all(b":")?;
@@ -134,6 +139,7 @@ mod tests {
                 salt: Salt::from_bytes([0xff; 16]),
                 publication_version: Some("1.0.0"),
             }),
+            incarnation: 2,
             event_type: &cloudevent_type("https://events.example.com/"),
             event: r#"{"specversion":"1.0","data":{"amount":1.5}}"#,
         };
@@ -148,7 +154,7 @@ mod tests {
                 "exp": 1_795_369_331, "jti": claims.id.to_string(), "txn": "4bf92f35",
                 "toe": 1_795_282_900, "sub_id": {"format": "opaque", "id": "orders"},
                 "seq": 123_456, "prv": previous.to_string(), "rpl": "again",
-                "slt": "_____________________w", "pub_ver": "1.0.0",
+                "slt": "_____________________w", "pub_ver": "1.0.0", "inc": 2,
                 "events": {"https://events.example.com/events/cloudevent/v1":
                     {"specversion": "1.0", "data": {"amount": 1.5}}},
             })
@@ -166,11 +172,12 @@ mod tests {
             let claims = Claims {
                 issuer: &issuer, audience: &audience, issued_at: Timestamp::EPOCH,
                 expires_at: Timestamp::EPOCH, id: EventId::MIN, transaction: Some(&txn), occurred_at: None,
-                subscription: &subscription, place: None, replay: None, salted: Some(salted), event_type: &issuer,
+                subscription: &subscription, place: None, replay: None, salted: Some(salted), incarnation: 1, event_type: &issuer,
                 event: "{}",
             };
             let tree: Value = serde_json::from_slice(&claims.to_json()).unwrap();
             prop_assert_eq!(tree.get("toe"), None);
+            prop_assert_eq!(tree.get("inc"), None);
             prop_assert_eq!(&tree["iss"], &json!(issuer));
             prop_assert_eq!(&tree["aud"], &json!(audience));
             prop_assert_eq!(&tree["txn"], &json!(txn));

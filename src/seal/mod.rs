@@ -4,7 +4,8 @@
 //! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open()`] is the way back, for
 //! consumers, tests and the command line: twelve checks in a fixed order and one error that says
 //! nothing, unless the issuer itself has signed what contradicts itself. [`sign_checkpoint`] and [`sign_accepted`] sign without encrypting, and [`ReceiptReader`] reads what consumers sign; [`ChainCheck`] tells from opened tokens what is
-//! missing or altered. Nothing is read, sent or kept here.
+//! missing or altered. [`sign_incarnation`] says that a restore has begun another incarnation of the log.
+//! Nothing is read, sent or kept here.
 //!
 //! **Invariant:** holding an [`Opened`] is the proof that both layers were checked; there is no
 //! other way to make one.
@@ -20,6 +21,7 @@ mod error;
 pub mod evidence;
 mod framework;
 mod checkpoint;
+mod incarnation;
 mod inspect;
 mod missing;
 mod open;
@@ -44,6 +46,7 @@ pub use checkpoint::{
 };
 pub use claims::{Claims, PlaceClaims, SaltedClaims, cloudevent_type};
 pub use error::SealError;
+pub use incarnation::{IncarnationReader, sign_incarnation};
 pub use inspect::inspect;
 pub use missing::{MissingKey, missing_key, signer_of};
 pub use open::{OpenError, Opening, Seen, open};

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::event::{ChainValue, EventDigest, Salt};
+use crate::seal::signed::number_or_first;
 use crate::seal::{PlaceClaims, SaltedClaims};
 
 /// The claims of a token whose both layers were checked. Only [`open`](crate::seal::open()) makes
@@ -16,6 +17,7 @@ pub struct Opened {
     id: String,
     place: Option<PlaceClaims>,
     salt: Option<Salt>,
+    incarnation: u64,
 }
 
 impl Opened {
@@ -45,7 +47,8 @@ impl Opened {
             None => None,
             Some(salt) => Some(salt.as_str()?.parse().ok()?),
         };
-        Some(Self { claims: Value::Object(claims), event_type, id, place, salt })
+        let incarnation = number_or_first(&claims, "inc")?;
+        Some(Self { claims: Value::Object(claims), event_type, id, place, salt, incarnation })
     }
 
     /// All the claims, a JSON object.
@@ -84,6 +87,12 @@ impl Opened {
     /// `rpl`: the replay that this is part of.
     pub fn replay(&self) -> Option<&str> {
         self.claims.get("rpl").and_then(Value::as_str)
+    }
+
+    /// `inc`: the incarnation of the log in which the event was numbered. One sequence number never means
+    /// two events in one incarnation.
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
     }
 
     /// `slt` and `pub_ver`: what the digest of the event is computed with; nothing if it is of form 1.

@@ -57,3 +57,11 @@ pub(super) fn seconds(claims: &Map<String, Value>, name: &str) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
     (number.abs() < 1e15).then(|| number.floor() as i64)
 }
+
+/// The number of an incarnation; what does not say one is of the first. Nothing if it is no number from 1 on.
+pub(super) fn number_or_first(members: &Map<String, Value>, name: &str) -> Option<u64> {
+    match members.get(name) {
+        None => Some(1),
+        Some(number) => number.as_u64().filter(|number| *number >= 1),
+    }
+}

@@ -18,18 +18,20 @@ pub struct LogNote {
 }
 
 impl LogNote {
-    /// The origin of the log below an address, which is also the name of its key.
+    /// The origin of an incarnation of the log below an address, which is also the name of its key: the
+    /// first has the address alone, later ones have their number behind it.
     ///
     /// Without the scheme and a slash at the end; what the name of a key may not have is written as
     /// addresses write it.
-    pub fn origin_of(address: &str) -> String {
+    pub fn origin_of(address: &str, incarnation: u64) -> String {
         let name = address.split_once("://").map_or(address, |(_, rest)| rest);
-        name.trim_end_matches('/').replace('+', "%2B")
+        let name = name.trim_end_matches('/').replace('+', "%2B");
+        if incarnation > 1 { format!("{name}/{incarnation}") } else { name }
     }
 
-    /// The origin of the log of a gateway, by the name that stands in its tokens.
-    pub fn origin_of_issuer(issuer: &str) -> String {
-        Self::origin_of(&format!("{}/log", issuer.trim_end_matches('/')))
+    /// The origin of an incarnation of the log of a gateway, by the name that stands in its tokens.
+    pub fn origin_of_issuer(issuer: &str, incarnation: u64) -> String {
+        Self::origin_of(&format!("{}/log", issuer.trim_end_matches('/')), incarnation)
     }
 }
 

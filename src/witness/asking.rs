@@ -181,12 +181,21 @@ impl Witnesses {
     /// Ours: the tree cannot be read, or the key does not sign.
     pub async fn note_of_now(&self) -> Result<(SignedNote, TreeRoot), CheckpointNoteError> {
         let tree = self.tree.tree_head().await?.tree;
-        let text = LogNote { origin: self.origin.clone(), tree }.to_string();
+        Ok((self.sign(&LogNote { origin: self.origin.clone(), tree })?, tree))
+    }
+
+    /// A checkpoint, signed by the log alone.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the key does not sign.
+    pub fn sign(&self, note: &LogNote) -> Result<SignedNote, CheckpointNoteError> {
+        let text = note.to_string();
         let signature = self.note_key.sign(text.as_bytes()).map_err(CheckpointNoteError::Key)?;
-        let key = NoteKey::new(&self.origin, self.note_key.public());
+        let key = NoteKey::new(&note.origin, self.note_key.public());
         // An origin is a name: it has no spaces and no plus signs.
         let signatures = key.iter().map(|key| key.signature(signature.clone())).collect();
-        Ok((SignedNote { text, signatures }, tree))
+        Ok(SignedNote { text, signatures })
     }
 
     /// Asks one; says whether it has cosigned.

@@ -31,6 +31,7 @@ mod a_pattern_has_a_price;
 mod a_push_is_signed;
 mod a_recording_brings_nothing_new;
 mod a_repeat_is_recognised;
+mod a_restore_begins_an_incarnation;
 mod a_schema_has_one_address;
 mod a_set_receiver_is_a_sink;
 mod a_sink_authenticates_the_gateway;

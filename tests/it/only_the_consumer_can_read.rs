@@ -170,6 +170,7 @@ fn sealed(combination: &Combination<'_>) -> String {
         place: Some(PlaceClaims { sequence: 1, previous: ChainValue::start(&subscription) }),
         replay: None,
         salted: None,
+        incarnation: 1,
         event_type: &cloudevent_type(ISSUER),
         event: &text,
     };

@@ -185,6 +185,7 @@ impl Example {
                 place: Some(PlaceClaims { sequence: at as u64 + 1, previous: chain[at] }),
                 replay: None,
                 salted: (at == 1).then_some(salted),
+                incarnation: 1,
                 event_type: &cloudevent_type(issuer),
                 event: &event,
             };

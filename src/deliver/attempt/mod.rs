@@ -7,8 +7,11 @@
 
 mod attempter;
 mod handshake;
+mod incarnation_records;
+mod incarnations;
 mod sealer;
 
 pub use attempter::Attempter;
 pub use handshake::{Handshake, HandshakeError};
+pub use incarnations::LogIncarnations;
 pub use sealer::{Sealer, SealerError, SealerParts};

@@ -9,6 +9,7 @@ use moka::future::Cache;
 use crate::access::ComingEnd;
 use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
+use crate::deliver::attempt::LogIncarnations;
 use crate::deliver::outcome::Delivery;
 use crate::event::{
     AskedDigest, ChainValue, CloudEvent, EventId, EventTime, SubscriptionAsk, SubscriptionId,
@@ -71,6 +72,8 @@ pub struct SealerParts {
     pub ring: Arc<KeyRing>,
     /// Decrypts shared secrets.
     pub data_key: Arc<DataKey>,
+    /// The incarnations of the log.
+    pub incarnations: Arc<LogIncarnations>,
     /// Fetches consumers' keys.
     pub remote: Arc<RemoteKeys>,
     /// The time.
@@ -79,7 +82,7 @@ pub struct SealerParts {
 
 /// Makes the tokens of a gateway.
 pub struct Sealer {
-    parts: SealerParts,
+    pub(super) parts: SealerParts,
     event_type: String,
     /// What the gateway will be called, as consumers are told.
     next_issuer: ArcSwapOption<NextIssuer>,
@@ -168,6 +171,10 @@ impl Sealer {
             place,
             replay: delivery.replay.as_ref(),
             transaction: trace.as_ref().map(TraceContext::trace_id),
+            incarnation: self
+                .parts
+                .incarnations
+                .of(&delivery.subscription, delivery.entry.position),
             salted: salt.map(|salt| SaltedClaims { salt, publication_version: version.as_deref() }),
             event: &event.to_json(),
             ..self.claims(&delivery.subscription, *id, time.epoch_seconds())
@@ -253,6 +260,7 @@ impl Sealer {
             place: None,
             replay: None,
             salted: None,
+            incarnation: 1,
             event_type: &self.event_type,
             event: "{}",
         }
@@ -372,6 +380,7 @@ impl Sealer {
             ending: Vec::new(),
             closing: false,
             tree,
+            incarnation: self.incarnations().current(),
             sub_digest: None,
             asked: None,
         }

@@ -192,6 +192,7 @@ fn sealer(clock: &ManualClock) -> Sealer {
         signature: SigningAlgorithm::ES256,
         ring: Arc::new(ring),
         data_key: Arc::new(data_key()),
+        incarnations: Arc::default(),
         remote: no_remote_keys(clock),
         clock: Arc::new(clock.clone()),
     })

@@ -5,19 +5,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags};
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::{Blame, EventId, Fault, Timestamp};
-use crate::eventlog::sqlite::append::newest;
+use crate::event::{Blame, Fault};
+use crate::eventlog::NewIncarnation;
 use crate::eventlog::sqlite::database::{
     Database, LogOpenError, VERSION, find, make_new_private, make_tables, sync_directory,
 };
 use crate::eventlog::sqlite::holding::{DirectoryLock, HeldDirectory, LOCK};
+use crate::eventlog::sqlite::incarnating::{Change, change};
 use crate::eventlog::sqlite::stored::connect;
-use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{records, rows};
-use crate::eventlog::{LogIdentity, RestoredFrom};
 
 /// Pages that are copied at once (4 MiB).
 const STEP: std::ffi::c_int = 512;
@@ -147,18 +145,22 @@ impl Restoring {
 
     /// Makes the copy the log of the directory.
     ///
-    /// It goes on under a new name and in a new range of ids: none that was minted after the backup
-    /// is minted again, also when the clock is behind. It delivers nothing before
-    /// [`accept_restored`].
+    /// It goes on as another incarnation, under a new name and in a new range of ids: none that was
+    /// minted after the backup is minted again, also when the clock is behind. It delivers nothing
+    /// before [`accept_restored`].
     ///
     /// # Errors
     ///
     /// The caller's turn: something has come into the directory meanwhile. Ours: the disk.
-    pub fn finish(self, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), CopyError> {
+    pub fn finish(
+        self,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+        new: NewIncarnation,
+    ) -> Result<(), CopyError> {
         let Self { partial, directory, _lock } = self;
         let copied = |source| CopyError::Copy { place: partial.0.clone(), source };
-        let asks = |at, head| Some(RestoredFrom { at, head });
-        begin_anew(&partial.0, (clock, entropy), asks).map_err(copied)?;
+        change(&partial.0, (clock, entropy), Change::Restored(new)).map_err(copied)?;
         let place = Database::place_in(&directory);
         for beside in ["-wal", "-shm"] {
             let mut name = place.clone().into_os_string();
@@ -171,8 +173,8 @@ impl Restoring {
     }
 }
 
-/// Has a log that was brought back, or set back, go on as it is: under a new name, in a new range of
-/// ids, and delivering.
+/// Has a log that was brought back, or set back, go on as it is, in a new range of ids, and delivering:
+/// as another incarnation, or as the one that it has begun as already.
 ///
 /// # Errors
 ///
@@ -181,11 +183,12 @@ pub fn accept_restored(
     held: &HeldDirectory,
     clock: &dyn Clock,
     entropy: &dyn Entropy,
+    new: Option<NewIncarnation>,
 ) -> Result<(), CopyError> {
     let database = Database::of(held.directory())?;
     drop(database.open_for_writing()?);
     let place = Database::place_in(held.directory());
-    begin_anew(&place, (clock, entropy), |_, _| None)
+    change(&place, (clock, entropy), new.map_or(Change::Confirmed, Change::Accepted))
         .map_err(|source| CopyError::Copy { place, source })
 }
 
@@ -276,40 +279,17 @@ fn copy(from: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> rusqlite
     copy.close().map_err(|(_, error)| error)
 }
 
-/// Gives a log another name, and begins a range of ids after everything that can have been minted
-/// since the backup.
-fn begin_anew(
-    file: &Path,
-    (clock, entropy): (&dyn Clock, &dyn Entropy),
-    restored: impl FnOnce(Timestamp, u64) -> Option<RestoredFrom>,
-) -> rusqlite::Result<()> {
-    let mut connection = Connection::open(file)?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let low_watermark = Trimming::resume(&transaction)?.low_watermark;
-    let (last, head) = newest(&transaction, low_watermark)?;
-    let now = clock.now();
-    let now_ms = u64::try_from(now.unix_ms()).unwrap_or(0).max(last.unix_ms() + 1);
-    // Entropy keeps it apart from the ids of that millisecond, if it was lived through before.
-    let id = EventId::from_parts(now_ms, entropy.next_u128() & (u128::MAX >> 49));
-    transaction.execute(
-        "INSERT INTO restores (at, head, id) VALUES (?, ?, ?)",
-        params![now.unix_nanos(), rows::signed(head.0), id.to_bytes()],
-    )?;
-    let identity = LogIdentity::generate(entropy, restored(now, head.0));
-    let key = LogIdentity::key();
-    let before = records::get(&transaction, &key)?.map(|record| record.revision);
-    // The revision was read in this transaction, so that nobody can have written meanwhile.
-    let _ = records::put(&transaction, &key, before, &identity.body(), now)?;
-    transaction.commit()?;
-    connection.close().map_err(|(_, error)| error)
-}
-
 #[cfg(test)]
 mod tests {
     use tempfile::TempDir;
 
     use super::*;
     use crate::ambient::{ManualClock, SeededEntropy};
+    use crate::event::Timestamp;
+
+    fn second() -> NewIncarnation {
+        NewIncarnation { number: 2, before: None }
+    }
 
     fn begun_log(directory: &Path) {
         Database::of(directory).unwrap().open_for_writing().unwrap();
@@ -345,13 +325,13 @@ mod tests {
         let place = Database::place_in(&target);
         assert!(!place.exists());
         fs::write(&place, "live").unwrap();
-        let refused = restoring.finish(&clock, &entropy);
+        let refused = restoring.finish(&clock, &entropy, second());
         assert!(matches!(refused, Err(CopyError::Exists { .. })), "{refused:?}");
         assert_eq!(fs::read_to_string(&place).unwrap(), "live");
 
         fs::remove_file(&place).unwrap();
         let restoring = Restoring::begin(&copy, &target, |_, _| {}).unwrap();
-        restoring.finish(&clock, &entropy).unwrap();
+        restoring.finish(&clock, &entropy, second()).unwrap();
         assert_eq!(connect(&place).unwrap().1, VERSION);
     }
 }

@@ -23,6 +23,7 @@ mod database;
 mod envelopes;
 mod given_up;
 mod holding;
+mod incarnating;
 mod letters;
 mod log;
 mod log_size;

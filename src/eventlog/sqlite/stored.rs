@@ -13,8 +13,8 @@ use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, find, o
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{records, retries, rows, schemas, tree};
 use crate::eventlog::{
-    Entry, KeptSchema, LogError, LogIdentity, LogMark, LowWatermark, Position, Record, RecordKey,
-    Registry, Revision, SavedDeliveries, SequenceCheckpoint,
+    Entry, KeptIncarnation, KeptSchema, LogError, LogIdentity, LogMark, LowWatermark, Position,
+    Record, RecordKey, Registry, Revision, SavedDeliveries, SequenceCheckpoint,
 };
 use crate::transparency::{LeafData, StoredSpan, TreeHash};
 
@@ -133,7 +133,8 @@ impl StoredLog {
             let low_watermark = Trimming::resume(&moment)?.low_watermark;
             let (newest, head) = newest(&moment, low_watermark)?;
             let revision = moment.query_row("SELECT last FROM revisions", [], |row| row.get(0))?;
-            Ok(LogMark { head, newest, revision: rows::unsigned(revision) })
+            let tree = tree::head_at(&moment, head)?;
+            Ok(LogMark { head, newest, revision: rows::unsigned(revision), tree })
         })
     }
 
@@ -163,6 +164,17 @@ impl StoredLog {
         let record = self
             .read("read a document", |connection| records::get(connection, &LogIdentity::key()))?;
         Ok(record.and_then(|record| LogIdentity::from_body(&record.body)))
+    }
+
+    /// The incarnations that restores have begun, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read, or one of them is damaged.
+    pub fn incarnations(&self) -> Result<Vec<KeptIncarnation>, LogError> {
+        let kind = KeptIncarnation::kind();
+        let kept = self.read("read documents", |connection| records::list(connection, kind))?;
+        kept.iter().map(KeptIncarnation::from_record).collect()
     }
 
     /// Reads entries after a position and up to another, also those that cannot be understood.

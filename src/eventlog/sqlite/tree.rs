@@ -9,7 +9,8 @@ use crate::event::EventDigest;
 use crate::eventlog::sqlite::rows;
 use crate::eventlog::{Entry, LowWatermark, Position};
 use crate::transparency::{
-    Frontier, LeafData, ProofPlan, StoredSpan, TILE_HEIGHT, TILE_WIDTH, TreeHash,
+    Frontier, LeafData, ProofPlan, StoredSpan, TILE_HEIGHT, TILE_WIDTH, TreeHash, TreeHead,
+    TreeRoot,
 };
 
 /// How many hashes of leaves a row has: few enough to be written again with each transaction, and many
@@ -123,6 +124,19 @@ fn size(connection: &Connection) -> rusqlite::Result<u64> {
     Ok(last.map_or(0, |(number, bytes)| {
         rows::unsigned(number) * ROW + rows::unsigned(bytes) / TreeHash::LENGTH as u64
     }))
+}
+
+/// The tree when the log ended at a position, which it must have had.
+pub(super) fn head_at(connection: &Connection, end: Position) -> rusqlite::Result<TreeHead> {
+    let (first, _) = extent(connection)?;
+    let size = (end.0 + 1).saturating_sub(first.0);
+    let Some(plan) = ProofPlan::root(size) else {
+        return Ok(TreeHead { first: first.0, tree: TreeRoot::empty() });
+    };
+    let hashes = spans(connection, plan.spans())?;
+    let root = hashes.and_then(|hashes| plan.assemble(&hashes)?.first().copied());
+    let root = root.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(TreeHead { first: first.0, tree: TreeRoot { size, root } })
 }
 
 /// Reads kept hashes, for each span its own; nothing if some are not there.

@@ -88,6 +88,8 @@ pub struct Header {
     pub at: Timestamp,
     /// The tree over the log then; nothing in a bundle of before there was one.
     pub tree: Option<TreeHead>,
+    /// Which incarnation of the log it was; the first in a bundle of before there were several.
+    pub incarnation: u64,
     /// Where it stands in a series that is written by schedule; nothing if it is in none.
     pub series: Option<SeriesPlace>,
     /// What the gateway was called before: receipts to these names count.
@@ -137,6 +139,7 @@ impl EvidenceBundle {
             "audience": header.audience, "subscription": header.subscription,
             "from": header.from.map(|id| id.to_string()),
             "to": header.to.map(|id| id.to_string()), "at": header.at,
+            "incarnation": header.incarnation,
         });
         if let (Some(tree), Some(members)) = (header.tree, line.as_object_mut()) {
             members.insert("tree".to_owned(), json!(tree));
@@ -167,6 +170,12 @@ impl EvidenceBundle {
             Ok(jwks) => json!({"kind": "receipt-keys", "jwks": jwks, "fetched": fetched}),
             Err(problem) => json!({"kind": "receipt-keys", "jwks": null, "problem": problem}),
         })
+    }
+
+    /// The signed record of an incarnation, before the first checkpoint, and that the tree of the header
+    /// begins with what survived.
+    pub fn incarnation(&mut self, token: &str, proof: &[TreeHash]) -> String {
+        self.line(&json!({"kind": "incarnation", "token": token, "proof": proof}))
     }
 
     /// Keys under which receipts of the subscription were checked and which are not in a set before, a JWK

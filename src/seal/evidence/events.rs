@@ -80,6 +80,9 @@ impl Examiner<'_> {
             return wrong("the event in the token is not the one that the chain covers");
         }
         self.opened += 1;
+        if let Err(problem) = self.incarnations.hold(opened.incarnation(), id) {
+            self.find(problem);
+        }
         if let Some(claims) = opened.claims().as_object()
             && let Some(issued) = self.issued("the token", claims)
         {

@@ -9,11 +9,12 @@ use sha2::{Digest, Sha256};
 use crate::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::VerifyingKeys;
 use crate::seal::evidence::series;
+use crate::seal::evidence::told_incarnations::ToldIncarnations;
 use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, EventState, Header, LONGEST_LINE, ToldAsks, ToldStates};
-use crate::seal::{Opened, PlaceClaims};
-use crate::transparency::TreeHead;
+use crate::seal::{Opened, PlaceClaims, signed};
+use crate::transparency::{Incarnation, TreeHead};
 
 /// So many flaws are told; the others are counted.
 const MOST_FLAWS: usize = 100;
@@ -107,6 +108,7 @@ pub struct Examiner<'a> {
     pub asked: ToldAsks,
     /// What became of the events.
     pub states: ToldStates,
+    pub(super) incarnations: ToldIncarnations,
     pub(super) notes: ToldNotes,
     /// The latest date of what was signed so far.
     pub(super) dated: Option<Timestamp>,
@@ -180,6 +182,7 @@ impl<'a> Examiner<'a> {
             tree: ToldTree::default(),
             asked: ToldAsks::default(),
             states: ToldStates::default(),
+            incarnations: ToldIncarnations::default(),
             notes: ToldNotes::default(),
             dated: None,
             is_unkept: false,
@@ -219,6 +222,11 @@ impl<'a> Examiner<'a> {
     /// The tree over the log as the bundle told it last.
     pub const fn tree(&self) -> Option<TreeHead> {
         self.tree.head
+    }
+
+    /// The incarnations of the log that the bundle declares, oldest first, without the first one.
+    pub fn incarnations(&self) -> &[Incarnation] {
+        &self.incarnations.records
     }
 
     /// Events of which the bundle does not prove that they are in the tree, though it tells of one: those
@@ -294,6 +302,7 @@ impl<'a> Examiner<'a> {
             }
             // A key may begin to sign at any time, also while the keys for receipts are fetched.
             (Stage::First | Stage::Events | Stage::Closing, "keys") => self.take_keys(&members)?,
+            (Stage::First, "incarnation") => self.take_incarnation(&members)?,
             (Stage::First, "receipt-keys") => self.take_receipt_keys(&members)?,
             (Stage::First, "checkpoint") => {
                 self.stage = Stage::Events;
@@ -366,10 +375,13 @@ impl<'a> Examiner<'a> {
             to: bound("to")?,
             at: parsed(members, "at")?,
             tree: self.tree.begin(members.get("tree"))?,
+            incarnation: signed::number_or_first(members, "incarnation")
+                .ok_or_else(|| "`incarnation` is malformed".to_owned())?,
             series: series::read(members.get("previous"))?,
             aliases: series::aliases(members.get("aliases"))?,
             asked: self.take_asked(members)?,
         };
+        self.incarnations.head = header.incarnation;
         self.hold_order("the bundle", header.at, None);
         if header.from.zip(header.to).is_some_and(|(from, to)| from > to) {
             self.find("`from` lies behind `to`".to_owned());

@@ -21,12 +21,14 @@ const fn of_kind(kind: &str) -> &'static [&'static str] {
             "to",
             "at",
             "tree",
+            "incarnation",
             "previous",
             "aliases",
         ],
         b"keys" => &["jwks"],
         b"receipt-keys" => &["jwks", "fetched", "problem", "kept"],
         b"checkpoint" | b"closing" => &["token"],
+        b"incarnation" => &["token", "proof"],
         b"contract" => &["dataschema", "schema", "document", "sha256"],
         b"event" => {
             &["id", "seq", "prv", "digest", "token_sha256", "token", "receipts", "inclusion"]

@@ -67,7 +67,8 @@ impl Examiner<'_> {
     /// its own word, so that whoever believes witnesses has to name it or to know the log's key: an operator
     /// could have two logs.
     fn is_own(&self, header: &Header, origin: &str) -> bool {
-        let is_of = |issuer: &String| LogNote::origin_of_issuer(issuer) == origin;
+        let is_of =
+            |issuer: &String| LogNote::origin_of_issuer(issuer, header.incarnation) == origin;
         let is_known = self.trust.witnesses.is_none_or(|trust| trust.origin() == Some(origin));
         is_of(&header.issuer)
             || self.trust.issuers.iter().any(is_of)
@@ -151,7 +152,7 @@ impl Examiner<'_> {
     pub(super) fn finish_notes(&mut self, closed: Option<Timestamp>) {
         let (Some(trust), Some(header)) = (self.trust.witnesses, &self.header) else { return };
         if let Some(other) = trust.origin().filter(|origin| !self.is_own(header, origin)) {
-            let own = LogNote::origin_of_issuer(&header.issuer);
+            let own = LogNote::origin_of_issuer(&header.issuer, header.incarnation);
             self.find(format!(
                 "the bundle is of the log {own}, and what is known is of the log {other}"
             ));

@@ -89,6 +89,9 @@ impl Examiner<'_> {
         if checkpoint.subscription != header.subscription {
             return wrong("the checkpoint is of another subscription");
         }
+        if checkpoint.incarnation != header.incarnation {
+            return wrong("the checkpoint is of another incarnation of the log than the head");
+        }
         let newest = checkpoint.head.max(self.newest);
         self.hold_order("the checkpoint", checkpoint.issued_at, newest);
         if checkpoint.head < self.newest {
@@ -104,6 +107,7 @@ impl Examiner<'_> {
     }
 
     pub(super) fn take_first(&mut self, token: &str) -> Checked<()> {
+        self.must_be_declared();
         let checkpoint = self.read_checkpoint(token)?;
         if checkpoint.sequence == 0
             && checkpoint.chain != ChainValue::start(&checkpoint.subscription)
@@ -170,7 +174,7 @@ impl Examiner<'_> {
     }
 
     /// Names the key of a JWS, if it is not among those that are believed.
-    fn signer(&mut self, token: &str) -> Option<String> {
+    pub(super) fn signer(&mut self, token: &str) -> Option<String> {
         let kid = signer_of(token)?;
         self.keys.get(&kid).is_none().then(|| self.unbelieved(&kid))
     }

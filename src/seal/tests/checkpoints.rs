@@ -21,6 +21,7 @@ fn checkpoint() -> Checkpoint {
         ending: Vec::new(),
         closing: false,
         tree: None,
+        incarnation: 1,
         sub_digest: None,
         asked: None,
     }
@@ -42,7 +43,8 @@ fn a_checkpoint_is_read_as_it_was_signed() {
     let reader = reader(&parties);
     let tree = TreeHead { first: 7, tree: TreeRoot { size: 3, root: TreeHash::of_nothing() } };
     for (head, tree) in [(None, None), (Some(EventId::MIN), Some(tree))] {
-        let checkpoint = Checkpoint { head, tree, ..checkpoint() };
+        let incarnation = if tree.is_some() { 3 } else { 1 };
+        let checkpoint = Checkpoint { head, tree, incarnation, ..checkpoint() };
         let token = sign_checkpoint(&checkpoint, &parties.signing).unwrap();
 
         assert_eq!(reader.read(&token).unwrap(), checkpoint);

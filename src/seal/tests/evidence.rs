@@ -18,6 +18,7 @@ fn header() -> Header {
         to: Some(EventId::MAX),
         at: NOW,
         tree: None,
+        incarnation: 1,
         series: None,
         aliases: Vec::new(),
         asked: None,
@@ -75,6 +76,7 @@ fn written(
             ending: Vec::new(),
             closing: false,
             tree,
+            incarnation: 1,
             sub_digest: None,
             asked: None,
         };

@@ -88,6 +88,7 @@ fn claims_of<'a>(
         place: Some(PlaceClaims { sequence: 7, previous: ChainValue::start(subscription) }),
         replay: None,
         salted: None,
+        incarnation: 1,
         event_type,
         event,
     }

@@ -1,5 +1,6 @@
 //! The tree against the text of RFC 6962, its reference vectors, and two other implementations.
 
+mod incarnations;
 mod naive;
 mod notes;
 mod others;

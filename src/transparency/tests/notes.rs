@@ -147,8 +147,11 @@ const DASH_LINE: &str = "— a AAAAAAA=";
 
 #[test]
 fn the_origin_is_the_address_without_its_scheme() {
-    assert_eq!(LogNote::origin_of("https://events.example.com/log"), "events.example.com/log");
-    assert_eq!(LogNote::origin_of("http://127.0.0.1:8080/a+b/log/"), "127.0.0.1:8080/a%2Bb/log");
+    let origin = LogNote::origin_of;
+    assert_eq!(origin("https://events.example.com/log", 1), "events.example.com/log");
+    assert_eq!(origin("https://events.example.com/log", 12), "events.example.com/log/12");
+    assert_eq!(origin("http://127.0.0.1:8080/a+b/log/", 1), "127.0.0.1:8080/a%2Bb/log");
+    assert_eq!(origin("http://127.0.0.1:8080/a+b/log/", 2), "127.0.0.1:8080/a%2Bb/log/2");
 }
 
 proptest! {

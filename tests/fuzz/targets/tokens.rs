@@ -59,6 +59,7 @@ fn sealed(parties: &Parties, event: &str) -> String {
         place: Some(PlaceClaims { sequence: 1, previous: ChainValue::start(&subscription) }),
         replay: None,
         salted: None,
+        incarnation: 1,
         event_type: "https://events.example.com/events/cloudevent/v1",
         event,
     };
@@ -142,6 +143,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         to: Some(EventId::MAX),
         at: NOW,
         tree: None,
+        incarnation: 1,
         series: None,
         aliases: Vec::new(),
         asked: None,
@@ -160,6 +162,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
             ending: Vec::new(),
             closing: false,
             tree: None,
+            incarnation: 1,
             sub_digest: None,
             asked: None,
         };

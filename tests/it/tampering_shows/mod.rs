@@ -5,6 +5,7 @@
 
 mod accepted_rows;
 mod asked;
+mod restores;
 mod rows;
 mod scene;
 mod witnessed;
@@ -45,8 +46,8 @@ struct Row {
 fn each_tampering_gets_its_verdict() {
     let scene = Scene::new();
     let mut wrong = String::new();
-    let rows: Vec<Row> =
-        [rows::all(&scene), witnessed::all(&scene)].into_iter().flatten().collect();
+    let all = [rows::all(&scene), witnessed::all(&scene), restores::all(&scene)];
+    let rows: Vec<Row> = all.into_iter().flatten().collect();
     assert!(rows.len() >= 30, "{} rows", rows.len());
 
     for row in &rows {

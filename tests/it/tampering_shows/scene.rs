@@ -87,6 +87,7 @@ pub struct Said {
     pub occurred_at: Option<u64>,
     pub version: &'static str,
     pub replay: Option<&'static str>,
+    pub incarnation: u64,
 }
 
 impl Said {
@@ -96,6 +97,7 @@ impl Said {
         occurred_at: None,
         version: "1.0.0",
         replay: None,
+        incarnation: 1,
     };
 }
 
@@ -245,6 +247,7 @@ impl Scene {
             salted: said
                 .salted
                 .then_some(SaltedClaims { salt: SALT, publication_version: Some(said.version) }),
+            incarnation: said.incarnation,
             event_type: &cloudevent_type(ISSUER),
             event: &event,
         };

@@ -451,6 +451,6 @@ fn what_says_nothing_is_not_kept() {
     let mut text = alone;
     text.text = "x\n".to_owned();
     assert!(problem(&mut trust, &text).contains("no checkpoint"));
-    let of_issuer = LogNote::origin_of_issuer(ISSUER);
+    let of_issuer = LogNote::origin_of_issuer(ISSUER, 1);
     assert_eq!(of_issuer, ORIGIN);
 }

@@ -148,7 +148,9 @@ impl Scene {
             "access-requests" => vec![thing("{id}", &self.access_request, "nothing")],
             "external-ids" => vec![thing("{consumer}", "owner", "nobody")],
             "problems" => vec![thing("{code}", "not-found", "nothing")],
-            "log" => vec![thing("{path}", "0/000.p/1", "0/999")],
+            "log" => {
+                vec![thing("{path}", "0/000.p/1", "0/999"), thing("{incarnation}", "1", "9")]
+            }
             "contracts" => vec![thing("{path}", "orders.yaml", "nothing.yaml")],
             "schemas" => vec![
                 thing("{domain}", "orders", "nothing"),
