@@ -10,7 +10,7 @@ pub enum Command {
     /// Write what a subscription was offered into a file that stands alone
     Export(evidence_export::Args),
     /// Check such a file, with no network and no gateway; the answer is no if anything is wrong
-    Verify(evidence_verify::Args),
+    Verify(Box<evidence_verify::Args>),
 }
 
 /// Runs the command.

@@ -59,7 +59,7 @@ pub struct OpenedEvent {
 #[derive(Debug)]
 pub enum BundleLine {
     /// An event that was opened.
-    Event(OpenedEvent),
+    Event(Box<OpenedEvent>),
     /// A contract with the schema that is said to come from it.
     Contract {
         /// The AsyncAPI text.
@@ -279,7 +279,9 @@ impl<'a> Examiner<'a> {
             }
             (Stage::Events, "contract") => return self.take_contract(members),
             (Stage::Events, "event") => {
-                return Ok(self.take_event(&members)?.map(BundleLine::Event));
+                return Ok(self
+                    .take_event(&members)?
+                    .map(|event| BundleLine::Event(Box::new(event))));
             }
             (Stage::Events, "subscription") => self.take_change(&members)?,
             (Stage::Events, "consistency") => self.tree.take_proof(&members)?,
