@@ -14,7 +14,7 @@
 //!
 //! The modules below are the rooms of the house, in the order in which an event walks through
 //! them. `transparency` is the tree over the log; `deliver` has wings; `egress` guards what is dialed, and `aws` speaks to AWS through it; `witness`
-//! has others cosign the tree; `jobs` sends again what was let in.
+//! has others cosign the tree; `jobs` sends again what was let in, and `archive` is where evidence is put.
 //! `docs/ARCHITECTURE.md` is the map; `tests/it/architecture/` holds the walls.
 
 // ── vocabulary ──
@@ -42,6 +42,7 @@ pub mod seal;
 pub mod proof;
 pub mod deliver;
 pub mod jobs;
+pub mod archive;
 
 // ── faces ──
 pub mod api;

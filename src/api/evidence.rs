@@ -13,33 +13,35 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::api::evidence_ask::AskedEpochs;
+use crate::api::evidence_bounds::{BundleEnd, ExportBounds};
 use crate::api::find_subscription::unread;
 use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
 use crate::api::{
-    Caller, Code, Problem, Services, evidence_contract, evidence_notes, evidence_tree,
+    Caller, Code, Problem, Services, evidence_contract, evidence_notes, evidence_receipt_keys,
+    evidence_tree,
 };
 use crate::deliver::{Delivery, EventStates, NumberedEntry, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
-use crate::eventlog::{Entry, Page, Position, ReceiptId, SequenceCheckpoint};
-use crate::keys::ConsumerKeys;
+use crate::eventlog::{Entry, LogError, Page, Position, ReceiptId, SequenceCheckpoint};
+use crate::keys::VerifyingKeys;
 use crate::seal::PlaceClaims;
-use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
+use crate::seal::evidence::{EventLine, EvidenceBundle, Header, MOST_RECEIPTS};
 use crate::subscriptions::{RecipientKeys, Subscription};
 use crate::telemetry::error_chain;
 use crate::transparency::TreeHead;
 
 /// Events that are sealed before the next are read.
-const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
+pub(super) const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
 /// Receipts of one event that go into a bundle, live and replays together.
-const RECEIPTS: Page = Page { items: 32, bytes: 256 * 1024 };
+const RECEIPTS: Page = Page { items: MOST_RECEIPTS, bytes: 256 * 1024 };
 /// Lines that may wait for the caller to read on.
 const WAITING: usize = 16;
 
 /// Why a bundle ends before its time; whoever reads it sees that it is cut.
-type Broken = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 /// `GET /subscriptions/{id}/evidence?from=&to=`: an evidence bundle, one JSON object a line.
 #[utoipa::path(
@@ -64,7 +66,10 @@ pub async fn export(
     let view = line.look();
     let subscription = Arc::clone(&view.subscription);
     let from: Option<EventId> = parse_given("from", range.from.as_deref())?;
-    let to = parse_given("to", range.to.as_deref())?;
+    let to: Option<EventId> = parse_given("to", range.to.as_deref())?;
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(Problem::new(Code::Invalid, "`from` is a later event than `to`"));
+    }
     if matches!(subscription.keys, RecipientKeys::Shared(_)) {
         let why = "a shared secret proves nothing: both sides could have made its tokens";
         return Err(Problem::new(Code::Invalid, why));
@@ -85,40 +90,16 @@ pub async fn export(
         None => Position::START,
     };
     let start = reader.place(&view, start).await.map_err(unread)?;
-    let header = Header {
-        issuer: services.issuer.as_str().trim_end_matches('/').to_owned(),
-        audience: subscription.audience.clone(),
-        subscription: subscription.id.clone(),
-        from,
-        to,
-        at: services.clock.now(),
-        tree: Some(services.store.tree.tree_head().await?),
-        // Told by where it begins.
-        asked: None,
-    };
-    let service = &services.subscription_service;
-    let states = service.event_states((&subscription.id, &line)).await;
+    let header = header_of(&services, &subscription, (from, to)).await?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
         "Caller {} exports evidence of subscription {}", caller.id(), subscription.id,
     );
     let (lines, read) = mpsc::channel(WAITING);
-    let export = Export {
-        services: Arc::clone(&services),
-        caller,
-        line,
-        epochs: AskedEpochs::behind(&subscription, start.position),
-        states,
-        subscription,
-        view,
-        header,
-        bundle: EvidenceBundle::default(),
-        published: None,
-        contracts: BTreeSet::new(),
-        lines,
-        _place: Arc::clone(&place),
-    };
+    let reading = Some((caller, Arc::clone(&place)));
+    let bounds = ExportBounds { through: view.standing.scanned, bytes: u64::MAX };
+    let export = Export::new(&services, (line, view), (header, bounds), (reading, lines)).await;
     services.tasks.spawn(export.run(start));
     let lines = stream::unfold((Some(read), place), async |(read, place)| {
         let mut read: mpsc::Receiver<Option<Bytes>> = read?;
@@ -131,29 +112,85 @@ pub async fn export(
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
 
+/// What a bundle that is begun now is about.
+pub(super) async fn header_of(
+    services: &Services,
+    subscription: &Subscription,
+    (from, to): (Option<EventId>, Option<EventId>),
+) -> Result<Header, LogError> {
+    Ok(Header {
+        issuer: services.issuer.as_str().trim_end_matches('/').to_owned(),
+        audience: subscription.audience.clone(),
+        subscription: subscription.id.clone(),
+        from,
+        to,
+        at: services.clock.now(),
+        tree: Some(services.store.tree.tree_head().await?),
+        series: None,
+        aliases: services.issuer_aliases.clone(),
+        // Told by where it begins.
+        asked: None,
+    })
+}
+
+/// Who asked for a bundle, and its place among those who read.
+type BundleReading = (Caller, Arc<readers::ReaderPlace>);
+
 /// A bundle on its way to whoever asked.
-struct Export {
-    services: Arc<Services>,
-    caller: Caller,
+pub(super) struct Export {
+    pub(super) services: Arc<Services>,
+    /// Who asked, and its place among those who read; nobody, where the schedule did.
+    reading: Option<BundleReading>,
     line: WorkerHandle,
     epochs: AskedEpochs,
     states: EventStates,
-    subscription: Arc<Subscription>,
-    view: SubscriptionView,
-    header: Header,
-    bundle: EvidenceBundle,
+    pub(super) subscription: Arc<Subscription>,
+    pub(super) view: SubscriptionView,
+    pub(super) header: Header,
+    pub(super) bounds: ExportBounds,
+    pub(super) bundle: EvidenceBundle,
     /// The entity tag of the gateway's keys as the bundle has them.
     published: Option<String>,
+    /// The consumer's keys for receipts as the bundle has them.
+    pub(super) known_receipt_keys: Option<Arc<VerifyingKeys>>,
     /// Of which the bundle has the contract.
     contracts: BTreeSet<String>,
+    /// Events and bytes that were said.
+    said: (u64, u64),
     /// Nothing is the end of a whole bundle.
     lines: mpsc::Sender<Option<Bytes>>,
-    _place: Arc<readers::ReaderPlace>,
 }
 
 impl Export {
+    /// Has said nothing yet.
+    pub(super) async fn new(
+        services: &Arc<Services>,
+        (line, view): (WorkerHandle, SubscriptionView),
+        (header, bounds): (Header, ExportBounds),
+        (reading, lines): (Option<BundleReading>, mpsc::Sender<Option<Bytes>>),
+    ) -> Self {
+        let service = &services.subscription_service;
+        Self {
+            services: Arc::clone(services),
+            reading,
+            epochs: AskedEpochs::behind(&view.subscription, Position::START),
+            states: service.event_states((&view.subscription.id, &line)).await,
+            line,
+            subscription: Arc::clone(&view.subscription),
+            view,
+            header,
+            bounds,
+            bundle: EvidenceBundle::default(),
+            published: None,
+            known_receipt_keys: None,
+            contracts: BTreeSet::new(),
+            said: (0, 0),
+            lines,
+        }
+    }
+
     async fn run(mut self, start: SequenceCheckpoint) {
-        let Err(error) = self.write(start).await else { return };
+        let Err(error) = self.write_all(start).await else { return };
         if !self.lines.is_closed() {
             tracing::error!(
                 subscription.id = %self.subscription.id,
@@ -163,7 +200,8 @@ impl Export {
         }
     }
 
-    async fn say(&self, line: String) -> Result<(), Broken> {
+    pub(super) async fn say(&mut self, line: String) -> Result<(), Broken> {
+        self.said.1 += line.len() as u64;
         self.send(Some(Bytes::from(line))).await
     }
 
@@ -176,7 +214,7 @@ impl Export {
     }
 
     /// Ends the work for a reader that has gone or may not read any more, once a page.
-    async fn must_be_wanted(&self) -> Result<(), Broken> {
+    pub(super) async fn must_be_wanted(&self) -> Result<(), Broken> {
         if self.lines.is_closed() {
             return Err("nobody reads it".into());
         }
@@ -186,7 +224,8 @@ impl Export {
         if self.line.subscription.has_changed().is_err() {
             return Err("the subscription has ended".into());
         }
-        let now = self.services.callers.again(&self.caller).await?;
+        let Some((caller, _)) = &self.reading else { return Ok(()) };
+        let now = self.services.callers.again(caller).await?;
         if now.is_some_and(|caller| caller.sees(&self.subscription.consumer)) {
             Ok(())
         } else {
@@ -195,75 +234,47 @@ impl Export {
     }
 
     /// Whether the consumer may hear an event now.
-    fn may_hear(&self, entry: &Entry) -> bool {
+    pub(super) fn may_hear(&self, entry: &Entry) -> bool {
         let access = self.services.subscription_service.access();
         let of = (&*entry.publication, &entry.event);
         access.lets(&self.subscription.consumer, of, entry.position)
     }
 
-    /// The place behind the matches at the beginning that the consumer may not hear any more.
-    async fn first_heard(
-        &self,
-        mut start: SequenceCheckpoint,
-    ) -> Result<SequenceCheckpoint, Broken> {
-        while start.position < self.view.standing.scanned {
-            self.must_be_wanted().await?;
-            let reader = self.services.subscription_service.reader();
-            let part = reader.read(&self.view, start.position, PAGE).await?;
-            for found in &part.matches {
-                let event = &found.entry.event;
-                if self.may_hear(&found.entry) {
-                    return Ok(start);
-                }
-                start = SequenceCheckpoint {
-                    position: found.entry.position,
-                    sequence: found.sequence,
-                    chain: found.previous.next(event.id, event.digest),
-                };
-            }
-            start.position = part.reached.position;
-        }
-        Ok(start)
+    async fn write_all(&mut self, start: SequenceCheckpoint) -> Result<(), Broken> {
+        let (start, _) = self.first_heard(start).await?;
+        self.write(start).await.map(|_| ())
     }
 
-    async fn write(&mut self, start: SequenceCheckpoint) -> Result<(), Broken> {
-        let start = self.first_heard(start).await?;
+    /// Writes the bundle from a place on.
+    pub(super) async fn write(&mut self, start: SequenceCheckpoint) -> Result<BundleEnd, Broken> {
         self.epochs = AskedEpochs::behind(&self.subscription, start.position);
         self.header.asked = self.epochs.now();
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
         self.keys().await?;
         self.receipt_keys().await?;
-        let before = Position(start.position.0.saturating_sub(1));
-        let head = self.services.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
-        let service = &self.services.subscription_service;
-        // It names no event that the consumer may not know of.
-        let head = head.first().filter(|entry| {
-            entry.position == start.position && service.may_know(&self.subscription, entry)
-        });
-        let asked = self.header.from.and_then(EventId::predecessor);
-        let mut head = head.map(|entry| entry.event.id).or(asked);
+        let mut head = self.head_at(start).await?;
         let mut place = start;
         self.checkpoint(place, (head, self.header.tree)).await?;
-        'pages: while place.position < self.view.standing.scanned {
+        'pages: while place.position < self.bounds.through {
             self.must_be_wanted().await?;
             let reader = self.services.subscription_service.reader();
             let part = reader.read(&self.view, place.position, PAGE).await?;
             for found in &part.matches {
                 let event = &found.entry.event;
                 // What may not be heard any more ends a bundle before it: the chain has no gap.
-                let is_beyond = self.header.to.is_some_and(|to| event.id > to);
+                let is_beyond = self.header.to.is_some_and(|to| event.id > to)
+                    || found.entry.position > self.bounds.through
+                    || self.said.1 >= self.bounds.bytes;
                 if is_beyond || !self.may_hear(&found.entry) {
                     break 'pages;
                 }
                 self.asked_up_to(found.entry.position, (place, head)).await?;
                 self.event(found).await?;
-                place.position = found.entry.position;
                 head = Some(event.id);
-                place.sequence = found.sequence;
-                place.chain = found.previous.next(event.id, event.digest);
+                place = behind(found);
             }
-            place.position = part.reached.position;
+            place.position = part.reached.position.min(self.bounds.through);
         }
         self.asked_up_to(place.position, (place, head)).await?;
         let tree = self.grown_tree().await?;
@@ -277,7 +288,8 @@ impl Export {
         let bundle = std::mem::take(&mut self.bundle);
         let line = bundle.close(&self.header, self.services.clock.now(), &key)?;
         self.say(line).await?;
-        self.send(None).await
+        self.send(None).await?;
+        Ok(BundleEnd { place, head, events: self.said.0 })
     }
 
     /// Says the gateway's public keys, if they are others than before. A key may begin to sign while
@@ -290,18 +302,6 @@ impl Export {
         self.published = Some(published.etag.clone());
         let jwks: Value = serde_json::from_str(&published.text)?;
         let line = self.bundle.keys(&jwks);
-        self.say(line).await
-    }
-
-    /// Says the consumer's keys for receipts, those behind its address, too, or why there are none.
-    async fn receipt_keys(&mut self) -> Result<(), Broken> {
-        let Some(receipts) = &self.subscription.receipts else { return Ok(()) };
-        let fetched = matches!(receipts.keys, ConsumerKeys::Remote(_));
-        let line = match receipts.keys.known(&self.services.receipt_keys).await {
-            Ok(keys) => self.bundle.receipt_keys(Ok(&keys.to_jwks()), fetched),
-            // What the guard or the network says behind this is not for whoever reads the bundle.
-            Err(error) => self.bundle.receipt_keys(Err(&error.to_string()), fetched),
-        };
         self.say(line).await
     }
 
@@ -368,7 +368,8 @@ impl Export {
         self.keys().await?;
         let (of, kept) = (&self.subscription.id, &self.services.store.receipts);
         let receipts = kept.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
-        let receipts: Vec<&str> = receipts.iter().map(|receipt| &*receipt.jws).collect();
+        let receipts =
+            evidence_receipt_keys::each_once(receipts.iter().map(|receipt| &*receipt.jws));
         let (store, position) = (&self.services.store, found.entry.position);
         let inclusion = evidence_tree::inclusion(store, self.header.tree, position).await?;
         let state = self.states.of(found, !receipts.is_empty()).await?;
@@ -381,6 +382,17 @@ impl Export {
             inclusion: inclusion.as_ref(),
             state: Some(&state),
         });
+        self.said.0 += 1;
         self.say(line).await
+    }
+}
+
+/// The place behind a match.
+pub(super) fn behind(found: &NumberedEntry) -> SequenceCheckpoint {
+    let event = &found.entry.event;
+    SequenceCheckpoint {
+        position: found.entry.position,
+        sequence: found.sequence,
+        chain: found.previous.next(event.id, event.digest),
     }
 }

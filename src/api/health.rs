@@ -37,6 +37,9 @@ pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str
     }
     match services.store.log.disk() {
         DiskLevel::Enough if !services.delivers => Ok("ready; events are not delivered\n"),
+        DiskLevel::Enough if services.exports.as_ref().is_some_and(|one| one.is_failing()) => {
+            Ok("ready; a bundle of evidence cannot be written\n")
+        }
         DiskLevel::Enough => Ok("ready\n"),
         DiskLevel::Low => Ok("ready; the disk is filling up\n"),
         DiskLevel::Full => Err(Problem::new(Code::NotReady, "the disk is full: no event is taken")),

@@ -46,6 +46,8 @@ impl ListAnswer {
     pub const GRANTS: Self = Self { items: "grants", next: Some("after") };
     /// The access requests that a caller may see.
     pub const ACCESS_REQUESTS: Self = Self { items: "accessRequests", next: None };
+    /// The bundles that are written by schedule.
+    pub const EXPORTS: Self = Self { items: "exports", next: None };
     /// What [`ReceiptListQuery`] asks for.
     pub const RECEIPTS: Self = Self { items: "receipts", next: Some("after") };
 }
@@ -294,7 +296,7 @@ mod tests {
     #[test]
     fn every_list_is_answered_as_it_is_described() {
         let described = openapi();
-        let lists: [(_, _, &[&str]); 12] = [
+        let lists: [(_, _, &[&str]); 13] = [
             ("AllSubscriptions", ListAnswer::SUBSCRIPTIONS, &[]),
             ("AllGrants", ListAnswer::GRANTS, &[]),
             ("AllAccessRequests", ListAnswer::ACCESS_REQUESTS, &[]),
@@ -306,6 +308,7 @@ mod tests {
             ("Events", ListAnswer::EVENTS, &["withheld"]),
             ("Fetched", ListAnswer::FETCHED, &["checkpoint", "moreAvailable"]),
             ("Kept", ListAnswer::QUARANTINED, &[]),
+            ("EvidenceExports", ListAnswer::EXPORTS, &["to"]),
             ("Receipts", ListAnswer::RECEIPTS, &[]),
         ];
         for (schema, list, others) in lists {

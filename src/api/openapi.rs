@@ -10,9 +10,9 @@ use utoipa::OpenApi;
 
 use crate::api::{
     access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
-    external_ids, grants, health, log, log_files, log_proofs, oauth_token, poll, post_events,
-    problem, problem_pages, published, pull, quarantine, queues, receipts, redrives, replays,
-    schemas, sink_credential, stream, subscriptions, verify,
+    exports, external_ids, grants, health, historical_keys, log, log_files, log_proofs,
+    oauth_token, poll, post_events, problem, problem_pages, published, pull, quarantine, queues,
+    receipts, redrives, replays, schemas, sink_credential, stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -44,6 +44,7 @@ const SHOWN: &str = "ShownSubscription";
         bus::call_of_other_protocol,
         serve,
         published::jwks,
+        historical_keys::historical_jwks,
         published::contracts,
         published::contract,
         schemas::schema,
@@ -95,6 +96,7 @@ const SHOWN: &str = "ShownSubscription";
         deliveries::attempts,
         receipts::list,
         evidence::export,
+        exports::list,
         dead_letters::list,
         dead_letters::counts,
         dead_letters::all_counts,

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::api::json_object::{JsonObject, Unread};
 use crate::api::lists::{DEFAULT_LIMIT, MOST};
+use crate::api::poll_receipts::{judged, of_acknowledged};
 use crate::api::pull::{answer, end_checkpoint, enter, line_to_take, longest_wait, problem};
 use crate::api::request::to_its_end;
 use crate::api::{Caller, Code, Problem, Services};
@@ -33,6 +34,9 @@ pub struct PollRequest {
     return_immediately: bool,
     /// The ids of events that the recipient has; with those of `setErrs` 1,024 at most.
     ack: Vec<String>,
+    /// A receipt for events of `ack`, each by the id of its event: a compact JWS, where the subscription
+    /// asks for receipts.
+    receipts: BTreeMap<String, String>,
     /// The ids of events that the recipient will not take, each with the reason.
     set_errs: BTreeMap<String, PollSetError>,
 }
@@ -59,6 +63,9 @@ pub struct PollAnswer {
     /// Whether more of them wait.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more_available: bool,
+    /// What is wrong with receipts of the request that did not have to come, by the id of their event.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    receipt_errs: BTreeMap<String, &'static str>,
     /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days, or ends
     /// soon: its `ended` names each publication and why, its `ending` each and when.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,12 +97,15 @@ pub async fn poll(
     let failed = |error| problem(&services, &line.look().subscription.id, error);
     let (pull_service, of) = (Arc::clone(&services.pull_service), line.clone());
     // With the place, which is taken for as long as there is work.
-    let settling = async move { pull_service.settle_word(&of, word).await.map(|()| place) };
-    let place = to_its_end(&services, settling).await?.map_err(failed)?;
+    let settling =
+        async move { pull_service.settle_word(&of, word).await.map(|heard| (heard, place)) };
+    let (heard, place) = to_its_end(&services, settling).await?.map_err(failed)?;
+    let receipt_errs = judged(heard)?;
     let polled = services.pull_service.poll(&line, wish).await.map_err(failed)?;
     let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
     let checkpoint = end_checkpoint(&services, &line).await?;
-    let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more, checkpoint };
+    let more_available = polled.more;
+    let sets = PollAnswer { sets: tokens.collect(), more_available, receipt_errs, checkpoint };
     Ok(answer(&sets, place))
 }
 
@@ -106,7 +116,7 @@ fn bad(detail: String) -> Problem {
 impl PollRequest {
     /// Holds each member against its bounds; where one is out of them, says which and what fits.
     fn check(self, longest_wait: Duration) -> Result<(PollWish, PollWord), String> {
-        let Self { max_events, return_immediately, ack, set_errs } = self;
+        let Self { max_events, return_immediately, ack, receipts, set_errs } = self;
         let named = ack.len() + set_errs.len();
         if named as u64 > MOST_OUTSTANDING {
             return Err(format!(
@@ -118,6 +128,7 @@ impl PollRequest {
             .enumerate()
             .map(|(at, id)| event(&format!("/ack/{at}"), id))
             .collect::<Result<_, _>>()?;
+        let receipts = of_acknowledged(receipts, &acknowledged, event)?;
         let refused: Vec<_> =
             set_errs.into_iter().map(|(id, error)| error.about(&id)).collect::<Result<_, _>>()?;
         if let Some(both) = refused.iter().find(|one| acknowledged.contains(&one.event)) {
@@ -128,7 +139,7 @@ impl PollRequest {
             .min(MOST);
         let waits = most > 0 && !return_immediately;
         let patience = if waits { longest_wait } else { Duration::ZERO };
-        Ok((PollWish { most, patience }, PollWord { acknowledged, refused }))
+        Ok((PollWish { most, patience }, PollWord { acknowledged, refused, receipts }))
     }
 }
 
@@ -199,11 +210,12 @@ mod tests {
             description in ".{0,200}",
         ) -> (PollRequest, Vec<EventId>, Vec<EventId>) {
             let (refused, acknowledged) = ids.split_at(refused.index(ids.len() + 1));
-            let error = PollSetError { err, description };
+            let error = PollSetError { err: err.clone(), description };
             let request = PollRequest {
                 max_events,
                 return_immediately,
                 ack: acknowledged.iter().map(ToString::to_string).collect(),
+                receipts: acknowledged.iter().map(|id| (id.to_string(), err.clone())).collect(),
                 set_errs: refused.iter().map(|id| (id.to_string(), error.clone())).collect(),
             };
             (request, acknowledged.to_vec(), refused.to_vec())
@@ -235,7 +247,7 @@ mod tests {
             name in "[a-z]{1,12}",
             value in prop_oneof![Just(json!([])), Just(json!(-1)), Just(json!({})), Just(json!("x"))],
         ) {
-            let known = ["maxEvents", "returnImmediately", "ack", "setErrs"];
+            let known = ["maxEvents", "returnImmediately", "ack", "receipts", "setErrs"];
             prop_assume!(!known.contains(&name.as_str()));
             let mut body = serde_json::to_value(&request).unwrap();
             body[&name] = value.clone();

@@ -91,6 +91,8 @@ codes! {
     PatchFailed: "patch-failed", UNPROCESSABLE_ENTITY, "Patch failed";
     /// It takes too much work to tell whether a pattern matches an event.
     Undecided: "undecided", UNPROCESSABLE_ENTITY, "Undecided";
+    /// Events are not acknowledged, because their receipts are missing or wrong.
+    ReceiptRefused: "receipt-refused", UNPROCESSABLE_ENTITY, "Receipt refused";
     /// The sink did not prove that it is the consumer's.
     HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "Handshake failed";
     /// The caller has too much open at once.
@@ -159,6 +161,11 @@ impl Problem {
             choices: Vec::new(),
             receipt: None,
         }
+    }
+
+    /// Adds what is wrong, place by place.
+    pub(super) fn with_violations(self, violations: Vec<Violation>) -> Self {
+        Self { violations, ..self }
     }
 
     /// Adds the signature over what became of each event of the request, if there is one.

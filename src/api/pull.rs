@@ -232,7 +232,10 @@ pub(super) fn problem(
         return Problem::new(Code::Gone, format!("{error}; read on after {place}"));
     }
     let code = match &error {
-        PullError::NotActive(_) | PullError::HasSink | PullError::Ended => Code::WrongState,
+        PullError::NotActive(_)
+        | PullError::HasSink
+        | PullError::Ended
+        | PullError::NeedsReceipts => Code::WrongState,
         PullError::NotYet => Code::Invalid,
         _ => return error.into(),
     };

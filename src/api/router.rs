@@ -12,10 +12,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::api::access_requests::withdraw;
 use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
-    dead_letters, deliveries, events, evidence, explain, external_ids, grants, health, log,
-    log_files, log_proofs, no_delivery, oauth_token, openapi, poll, post_events, problem_pages,
-    published, pull, quarantine, queues, receipts, redrives, repeats, replays, request, schemas,
-    sink_credential, stream, subscriptions, verify,
+    dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
+    historical_keys, log, log_files, log_proofs, no_delivery, oauth_token, openapi, poll,
+    post_events, problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats,
+    replays, request, schemas, sink_credential, stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -103,6 +103,8 @@ pub fn router(services: Arc<Services>) -> Router {
 /// What proves something of the log, and what others' tools read of it.
 fn proofs() -> Router<Arc<Services>> {
     Router::new()
+        .route("/evidence/exports", get(exports::list))
+        .route("/.well-known/historical-jwks.json", get(historical_keys::historical_jwks))
         .route("/log/checkpoint", get(log_files::checkpoint))
         .route("/log/tile/{*path}", get(log_files::tile))
         .route("/log/proof/inclusion", get(log_proofs::inclusion))

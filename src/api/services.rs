@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::api::{AccessTokens, BodyBudget, Callers, Config, LogProofs, Rates, Readers, Readiness};
+use crate::archive::Exports;
 use crate::contract::Catalog;
 use crate::deliver::{Handshakes, PullService, SubscriptionService};
 use crate::enrich::Publications;
@@ -59,6 +60,8 @@ pub struct Services {
     pub tasks: Tasks,
     /// The gateway's own name and public address.
     pub issuer: Url,
+    /// What it was called before.
+    pub issuer_aliases: Vec<String>,
     /// Our keys.
     pub ring: Arc<KeyRing>,
     /// What proves something of the log to others, and to whom.
@@ -79,4 +82,6 @@ pub struct Services {
     pub readers: Arc<Readers>,
     /// Replays.
     pub replays: Arc<JobService>,
+    /// Bundles of evidence that are written by schedule, if any are.
+    pub exports: Option<Arc<Exports>>,
 }

@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::api::openapi;
-    use crate::cli::{actions, dead_letters, quarantine, replay, subscriptions};
+    use crate::cli::{actions, dead_letters, evidence_exports, quarantine, replay, subscriptions};
 
     #[test]
     fn numbers_are_shown_with_their_digits() {
@@ -140,6 +140,7 @@ mod tests {
             ("Action", actions::COLUMNS),
             ("Attempt", subscriptions::ATTEMPTS),
             ("Receipt", subscriptions::RECEIPTS),
+            ("EvidenceExport", evidence_exports::COLUMNS),
             ("DeadLetter", dead_letters::COLUMNS),
             ("Redrive", dead_letters::REDRIVE_COLUMNS),
             ("Replay", replay::COLUMNS),

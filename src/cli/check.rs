@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
-use crate::cli::check_log::{changed_schemas, lost_keys};
+use crate::cli::check_log::{changed_schemas, lost_keys, other_issuer};
 use crate::cli::grant_file::{GrantFiles, add as add_grant};
 use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
@@ -66,6 +66,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     if !args.files_only {
         check.machine();
         check.mistakes.extend(lost_keys(&config).await);
+        check.mistakes.extend(other_issuer(&config).await);
     }
     let Check { mistakes, rehearsals, .. } = check;
     let output = context.output();

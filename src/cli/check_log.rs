@@ -8,7 +8,10 @@ use crate::contract::Catalog;
 use crate::enrich::Publications;
 use crate::event::Diagnostic;
 use crate::eventlog::{LogOpenError, Registry, StoredLog};
-use crate::gateway::{BuildError, changed, check_keys, naming, published_schemas, read_keys};
+use crate::gateway::{
+    BuildError, changed, check_issuer, check_keys, naming, published_schemas, read_keys,
+};
+use crate::keys::LogIssuerError;
 use crate::telemetry::error_chain;
 
 /// Finds publications whose schema lets something else pass than when an event of the log first named
@@ -36,6 +39,31 @@ pub fn changed_schemas(
         found.extend(kept.and_then(|kept| changed(&publication, catalog, &kept, &new)));
     }
     Ok(found)
+}
+
+/// Tells whether the issuer is the one that the log was signed under, or has that among its aliases, as a
+/// start does; and warns of names that are missing there.
+pub async fn other_issuer(config: &Config) -> Vec<Diagnostic> {
+    let Ok(log) = StoredLog::open(&config.data_dir) else { return Vec::new() };
+    let registry: Arc<dyn Registry> = Arc::new(log);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let place = config.data_dir.display().to_string();
+    match check_issuer(config, &registry, &clock).await {
+        Err(BuildError::LogIssuer(other @ LogIssuerError::Other(_))) => {
+            vec![Diagnostic::of_file(&place, other.to_string())]
+        }
+        Err(_) => Vec::new(),
+        Ok(forgotten) => forgotten.iter().map(|name| forgotten_name(&place, name)).collect(),
+    }
+}
+
+fn forgotten_name(place: &str, name: &str) -> Diagnostic {
+    let problem = format!(
+        "this gateway was {name} once, and receipts that consumers have signed to that name do not count"
+    );
+    Diagnostic::of_file(place, problem)
+        .with_help(format!("add {name} to `issuer-aliases`"))
+        .into_warning()
 }
 
 /// Tells whether the keys are those that the log names, as a start does. A key that cannot be read is

@@ -8,8 +8,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::cli::demo;
 use crate::cli::{
     CommandResult, Context, Failure, access, actions, apply, aws, callers, check, config,
-    consumer_key, contract, dead_letters, events, evidence, exit_codes, grants, keys, log, open,
-    pattern, quarantine, replay, serve, subscriptions, verify_chain, witness,
+    consumer_key, contract, dead_letters, events, evidence, exit_codes, grants, issuer, keys, log,
+    open, pattern, quarantine, replay, serve, subscriptions, verify_chain, witness,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -64,6 +64,9 @@ enum Command {
     /// Say who may hear what that is not public
     #[command(subcommand)]
     Grants(grants::Command),
+    /// See what the gateway is called, and tell consumers ahead of another name
+    #[command(subcommand)]
+    Issuer(issuer::Command),
     /// Look at the gateway's signing keys, turn or revoke them
     #[command(subcommand)]
     Keys(keys::Command),
@@ -110,6 +113,7 @@ impl Command {
             Self::Events(command) => events::run(command, context).await,
             Self::Evidence(command) => evidence::run(command, context).await,
             Self::Grants(command) => grants::run(command, context).await,
+            Self::Issuer(command) => issuer::run(&command, context).await,
             Self::Keys(command) => Box::pin(keys::run(&command, context)).await,
             Self::Log(command) => log::run(command, context).await,
             Self::Open(args) => open::run(args, context).await,

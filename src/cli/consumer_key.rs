@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
+use crate::ambient::Secret;
 use crate::cli::{CommandResult, Context, Exit, Failure};
-use crate::keys::{OpeningKey, OpeningKeyKind};
+use crate::keys::{OpeningKey, OpeningKeyKind, generate_receipt_key, read_receipt_key};
 
 /// Which key, and where it is kept.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,9 @@ pub struct Args {
     /// The kind of key
     #[arg(long = "type", value_enum, default_value = "X25519")]
     kind: Kind,
+    /// Make a key that signs receipts, on P-256; give it to nothing else
+    #[arg(long, conflicts_with_all = ["kind", "public"])]
+    receipts: bool,
     /// Make nothing: print the public half of the key that is in FILE
     #[arg(long, conflicts_with = "kind")]
     public: bool,
@@ -59,23 +63,38 @@ impl From<Kind> for OpeningKeyKind {
 
 /// Runs the command: prints the public half as a JWK Set, ready for a subscription.
 pub fn run(args: &Args, context: &Context) -> CommandResult {
-    let public = if args.public { read(&args.file) } else { make(&args.file, args.kind) }?;
+    let public = match args {
+        Args { file, receipts: true, .. } => make_for_receipts(file),
+        Args { file, public: true, .. } => read(file),
+        Args { file, kind, .. } => make(file, *kind),
+    }?;
     context.output().document(&public);
     Ok(Exit::Done)
 }
 
 fn make(file: &Path, kind: Kind) -> Result<Value, Failure> {
     let key = OpeningKey::generate(kind.into()).map_err(Failure::ours)?;
+    keep(file, key.private_jwk())?;
+    public_set(&key)
+}
+
+fn make_for_receipts(file: &Path) -> Result<Value, Failure> {
+    let private = generate_receipt_key().map_err(Failure::ours)?;
+    keep(file, &private)?;
+    let key = read_receipt_key(private.expose().as_bytes()).map_err(Failure::ours)?;
+    Ok(json!({ "keys": [key.public_jwk()] }))
+}
+
+fn keep(file: &Path, private: &Secret) -> Result<(), Failure> {
     let place = file.display();
     OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file)
-        .and_then(|mut file| writeln!(file, "{}", key.private_jwk().expose()))
+        .and_then(|mut file| writeln!(file, "{}", private.expose()))
         .with_context(|| format!("cannot make {place}"))
-        .map_err(Failure::input)?;
-    public_set(&key)
+        .map_err(Failure::input)
 }
 
 fn read(file: &Path) -> Result<Value, Failure> {

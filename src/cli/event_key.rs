@@ -69,10 +69,10 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
 fn text(names: &Names) -> String {
     let salted = names.event_digest.as_ref();
     format!(
-        "key     {}\ndigest  {}\n{}bytes   {}",
+        "key     {}\nform 1  {}\n{}bytes   {}",
         names.idempotency_key,
         names.content_digest,
-        salted.map_or_else(String::new, |digest| format!("salted  {digest}\n")),
+        salted.map_or_else(String::new, |digest| format!("form 2  {digest}\n")),
         names.canonical
     )
 }

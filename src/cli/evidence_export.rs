@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,9 @@ enum Target {
 
 /// Runs the command.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
+    if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
+        return Err(Failure::input(anyhow!("--from is a later event than --to")));
+    }
     let [from, to] = [args.from, args.to].map(|id| id.map(|id| id.to_string()));
     let path = format!("/subscriptions/{}/evidence", args.subscription.segment());
     let client = context.client()?;
@@ -159,7 +162,8 @@ impl Tally {
         let Ok(line) = serde_json::from_slice::<Line>(&self.begun) else { return };
         match &*line.kind {
             "event" => self.events += 1,
-            "receipt-keys" => self.receipt_keys_problem = line.problem,
+            // The lines with kept keys behind it have no problem of their own.
+            "receipt-keys" if line.problem.is_some() => self.receipt_keys_problem = line.problem,
             _ => {}
         }
     }

@@ -14,14 +14,19 @@ use crate::cli::harmless::harmless_line;
 use crate::cli::receipt_file::keys_of;
 use crate::cli::{CommandResult, Context, Exit, Failure, asked, evidence_witnesses};
 use crate::keys::OpeningKeys;
-use crate::proof::{AcceptedReport, BundleReport, BundleVerdict, NoBundle, verify_bundle_against};
+use crate::proof::{
+    AcceptedCheck, AcceptedReport, BundleReport, BundleVerdict, NoBundle, SeriesReport,
+    verify_bundle_against, verify_series,
+};
 use crate::seal::evidence::{BundleTrust, Examiner, Flaw, ToldStates};
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The bundle; `-` for standard input
-    file: PathBuf,
+    /// The bundle; `-` for standard input. Several bundles of a series in their order: that they follow each
+    /// other, and that none is missing between them
+    #[arg(required = true)]
+    file: Vec<PathBuf>,
     /// The gateway's public keys from a source that you trust, a JWK or a JWK Set; without them the
     /// bundle's own are used, their thumbprints are shown for you to compare, and the exit code is 4
     #[arg(long, value_name = "FILE")]
@@ -74,17 +79,90 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         now: SystemClock.now(),
     };
     let accepted = args.accepted.read(trusted.as_ref(), &args.issuer)?;
-    let found = verify_bundle_against(&mut *bundle(&args.file)?, trust, accepted);
-    let found = found.map_err(|error| match error {
+    if let [file] = &*args.file {
+        let found = judged(file, trust, accepted)?;
+        context.output().item(&report(&found), |_| text(&found, args));
+        return Ok(exit(found.verdict()));
+    }
+    if accepted.is_some() {
+        let problem =
+            anyhow!("--accepted holds one bundle, and there are several: give each by itself");
+        return Err(Failure::input(problem));
+    }
+    let found: Vec<BundleReport<'_>> =
+        args.file.iter().map(|file| judged(file, trust, None)).collect::<Result<_, _>>()?;
+    let series = verify_series(&found);
+    let told = series_report(&found, &series, args);
+    context.output().item(&told, |_| series_text(&found, &series, args));
+    Ok(exit(series.verdict(&found)))
+}
+
+fn judged<'a>(
+    file: &Path,
+    trust: BundleTrust<'a>,
+    accepted: Option<AcceptedCheck>,
+) -> Result<BundleReport<'a>, Failure> {
+    let found = verify_bundle_against(&mut *bundle(file)?, trust, accepted);
+    found.map_err(|error| match error {
         NoBundle::Read(error) => Failure::ours(error),
-        NoBundle::Other => Failure::input(anyhow!("{}: {error}", args.file.display())),
-    })?;
-    context.output().item(&report(&found), |_| text(&found, args));
-    Ok(match found.verdict() {
+        NoBundle::Other => Failure::input(anyhow!("{}: {error}", file.display())),
+    })
+}
+
+const fn exit(verdict: BundleVerdict) -> Exit {
+    match verdict {
         BundleVerdict::Valid => Exit::Done,
         BundleVerdict::Consistent => Exit::Unproved,
         BundleVerdict::Wrong => Exit::No,
+    }
+}
+
+/// What was found of several bundles, for programs.
+fn series_report(found: &[BundleReport<'_>], series: &SeriesReport, args: &Args) -> Value {
+    let file = |number: usize| args.file.get(number).map(|file| file.display().to_string());
+    let bundles = found.iter().enumerate().map(|(number, one)| {
+        let mut told = report(one);
+        if let Some(members) = told.as_object_mut() {
+            members.insert("file".to_owned(), json!(file(number)));
+        }
+        told
+    });
+    let flaws = series
+        .flaws
+        .iter()
+        .map(|flaw| json!({ "file": file(flaw.bundle), "problem": flaw.problem }));
+    let verdict = series.verdict(found);
+    json!({
+        "verdict": verdict.word(), "valid": verdict == BundleVerdict::Valid,
+        "from-start": series.is_from_start, "dropped": series.dropped,
+        "withheld": series.withheld, "flaws": flaws.collect::<Vec<_>>(),
+        "bundles": bundles.collect::<Vec<_>>(),
     })
+}
+
+/// What was found of several bundles, for a person.
+fn series_text(found: &[BundleReport<'_>], series: &SeriesReport, args: &Args) -> String {
+    let mut lines = Vec::new();
+    for (number, (one, file)) in found.iter().zip(&args.file).enumerate() {
+        lines.push(format!("{}:", harmless_line(&file.display().to_string())));
+        let flaws = series.flaws.iter().filter(|flaw| flaw.bundle == number);
+        lines.extend(flaws.map(|flaw| harmless_line(&flaw.problem).into_owned()));
+        lines.push(text(one, args));
+    }
+    let missing = [
+        (series.dropped, "were dropped from the log before they could be exported"),
+        (series.withheld, "are ones that the consumer may not hear any more"),
+    ];
+    for (count, why) in missing.into_iter().filter(|(count, _)| *count > 0) {
+        lines.push(format!(
+            "{count} events are in no bundle, as the gateway has signed: they {why}"
+        ));
+    }
+    if !series.is_from_start {
+        lines.push("the series begins before the first bundle that was given".to_owned());
+    }
+    lines.push(format!("together: {}", series.verdict(found).word()));
+    lines.join("\n")
 }
 
 fn bundle(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
@@ -121,7 +199,7 @@ fn report(found: &BundleReport<'_>) -> Value {
         "receipts-without-chain": examiner.receipts_without_chain,
         "events-without-receipt": examiner.events_without_receipt,
         "unvalidated": found.unvalidated, "trusted-keys": examiner.trusts_keys(), "keys": examiner.bundled_keys,
-        "missing-keys": examiner.missing_keys,
+        "missing-keys": examiner.missing_keys, "unknown-members": examiner.unknown_members,
         "bundled-receipt-keys": examiner.bundled_receipt_keys,
         "receipt-keys-problem": examiner.receipt_keys_problem,
         "notes": examiner.notes(), "cosignatures": evidence_witnesses::report(examiner),
@@ -186,6 +264,13 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         lines.push(format!("missing {from}: {}", missing.join(" ")));
     }
     lines.extend(evidence_witnesses::text(examiner, &args.witnesses));
+    if !examiner.unknown_members.is_empty() {
+        let unknown: Vec<&str> = examiner.unknown_members.iter().map(String::as_str).collect();
+        lines.push(format!(
+            "members that this version does not know, and has held against nothing: {}",
+            unknown.join(" ")
+        ));
+    }
     lines.extend(on_receipts(examiner, args));
     lines
         .extend(found.accepted.iter().flat_map(|one| evidence_accepted::text(one, &args.accepted)));
@@ -212,7 +297,10 @@ fn on_receipts(examiner: &Examiner<'_>, args: &Args) -> Vec<String> {
         || examiner.receipt_keys_problem.is_some()
         || !examiner.bundled_receipt_keys.is_empty();
     if let (Some(problem), None) = (&examiner.receipt_keys_problem, &args.receipt_keys) {
-        lines.push(format!("the bundle has no keys for receipts, {problem}; use --receipt-keys"));
+        let which = if examiner.bundled_receipt_keys.is_empty() { "" } else { "newer " };
+        lines.push(format!(
+            "the bundle has no {which}keys for receipts, {problem}; use --receipt-keys"
+        ));
     }
     if !examiner.bundled_receipt_keys.is_empty() {
         lines.push(format!(

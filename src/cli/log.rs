@@ -86,7 +86,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             Ok(Exit::Done)
         }
         Command::Proof(proof) => log_proof::run(proof, context).await,
-        Command::Key => log_proof::key(context),
+        Command::Key => log_proof::key(context).await,
         Command::Backup { to, data_dir } => {
             let from = data_directory(data_dir, context)?;
             let file = if to.is_dir() { to.join(name_of_now()) } else { to };

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::cli::proof_answer::{hashes, malformed, tree};
 use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
+use crate::eventlog::StoredLog;
 use crate::gateway::read_keys;
+use crate::keys::LogIssuer;
 use crate::transparency::{
     LeafData, LogNote, NoteKey, ProofError, SignedNote, TreeHash, TreeRoot, verify_consistency,
     verify_inclusion,
@@ -67,6 +69,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
             let size = size.map_or_else(String::new, |size| format!("&size={size}"));
             let path = format!("/log/proof/inclusion?{of}{size}");
             let answer = context.client()?.get(&path).await?;
+            let told = believed(&[("the root", root.is_none()), ("the digest", digest.is_none())]);
             let tree = tree(&answer, "/tree", root)?;
             let digest = match digest {
                 Some(digest) => digest,
@@ -75,7 +78,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
             let index = number(&answer, "/index")?;
             let leaf = LeafData::new(event, digest);
             let proved = verify_inclusion(&leaf, index, &hashes(&answer)?, &tree);
-            Ok(say(context, &answer, proved, || {
+            Ok(say(context, &answer, (proved, told), || {
                 format!("event {event} is leaf {index} of the tree of {} leaves", tree.size)
             }))
         }
@@ -86,9 +89,13 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
             let to = to.map_or_else(String::new, |to| format!("&to={to}"));
             let path = format!("/log/proof/consistency?from={from}{to}");
             let answer = context.client()?.get(&path).await?;
+            let told = believed(&[
+                ("the older root", from_root.is_none()),
+                ("the newer root", to_root.is_none()),
+            ]);
             let (old, new) = (tree(&answer, "/from", from_root)?, tree(&answer, "/to", to_root)?);
             let proved = verify_consistency(&old, &new, &hashes(&answer)?);
-            Ok(say(context, &answer, proved, || {
+            Ok(say(context, &answer, (proved, told), || {
                 format!("the tree of {} leaves begins with that of {}", new.size, old.size)
             }))
         }
@@ -96,7 +103,7 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
 }
 
 /// Prints the verifier key of the log, of the settings and the key directory.
-pub(super) fn key(context: &Context) -> CommandResult {
+pub(super) async fn key(context: &Context) -> CommandResult {
     let config = context.config()?;
     let ring = read_keys(&config, &crate::ambient::SystemEntropy).map_err(Failure::blame)?;
     let found = ring.present_note_key().map_err(Failure::blame)?;
@@ -106,7 +113,13 @@ pub(super) fn key(context: &Context) -> CommandResult {
             "{place} is not there; the first start of the gateway makes it, or `sealway keys generate`"
         )));
     };
-    let key = NoteKey::new(&LogNote::origin_of_issuer(config.issuer.as_str()), found.public());
+    // A log keeps the name that it began under.
+    let names = match StoredLog::open(&config.data_dir) {
+        Ok(log) => LogIssuer::read(&log).await.map_err(Failure::blame)?,
+        Err(_) => None,
+    };
+    let began = names.map_or_else(|| config.issuer_text().to_owned(), |names| names.began);
+    let key = NoteKey::new(&LogNote::origin_of_issuer(&began), found.public());
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)
@@ -124,16 +137,30 @@ fn kept(file: &Path) -> Result<TreeRoot, Failure> {
 fn say(
     context: &Context,
     answer: &Value,
-    proved: Result<(), ProofError>,
+    (proved, believed): (Result<(), ProofError>, Vec<&'static str>),
     words: impl FnOnce() -> String,
 ) -> Exit {
     let problem = proved.err().map(|error| error.to_string());
-    let told = json!({ "proved": problem.is_none(), "problem": problem, "answer": answer });
+    let told = json!({
+        "proved": problem.is_none(), "problem": problem, "gateways-word": believed, "answer": answer,
+    });
     context.output().item(&told, |_| match &problem {
         None => format!("proved: {}", words()),
         Some(problem) => format!("not proved: {problem}"),
     });
+    if problem.is_none() && !believed.is_empty() {
+        context.output().note(format_args!(
+            "this is the gateway's word: {}. An answer that agrees with itself proves nothing; give what you \
+             know from your own token and checkpoint",
+            believed.join(" and ")
+        ));
+    }
     if problem.is_none() { Exit::Done } else { Exit::No }
+}
+
+/// What was not given, and is taken from the answer.
+fn believed(parts: &[(&'static str, bool)]) -> Vec<&'static str> {
+    parts.iter().filter(|(_, is_missing)| *is_missing).map(|(name, _)| *name).collect()
 }
 
 fn number(answer: &Value, pointer: &str) -> Result<u64, Failure> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::api::{DEFAULT_LIMIT, FetchQuery, ListAnswer};
 use crate::cli::answer::{items, text};
+use crate::cli::pull_signed::{SignedPull, SigningArgs};
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
 use crate::event::SubscriptionReference;
 
@@ -31,11 +32,19 @@ pub struct PullArgs {
     /// Leave everything as it is: what is written here is not acknowledged
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    signing: SigningArgs,
 }
 
 /// Runs the command.
 pub async fn run(args: PullArgs, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
+    if let Some(signer) = args.signing.signer().await? {
+        let path = format!("/subscriptions/{}/poll", args.id.segment());
+        let most = args.limit.unwrap_or(usize::MAX);
+        let wanted = SignedPull { path: &path, most, follow: args.follow };
+        return signer.pull((&client, output), wanted).await;
+    }
     let mut after = args.after.clone();
     let mut left = args.limit.unwrap_or(usize::MAX);
     while left > 0 {

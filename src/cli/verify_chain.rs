@@ -34,9 +34,10 @@ pub struct Args {
     /// The subscription whose chain is checked
     #[arg(long, value_name = "ID")]
     subscription: SubscriptionId,
-    /// A signed checkpoint, which tells whether the last event held is the newest
+    /// A signed checkpoint, which tells whether the last event held is the newest; again for each
+    /// that was kept: they are held against each other, too
     #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
+    checkpoint: Vec<PathBuf>,
     /// The consumer's own subscription document, in YAML or JSON: a checkpoint of a subscription that asks
     /// for anything else is wrong. Again for each that it had
     #[arg(long, value_name = "FILE", requires = "checkpoint")]
@@ -49,6 +50,9 @@ pub struct Args {
     #[arg(long, value_name = "VALUE", requires = "from", allow_hyphen_values = true)]
     chain: Option<ChainValue>,
 }
+
+/// The word for checkpoints that say otherwise than each other, or than the events.
+const DISAGREE: &str = "checkpoints-disagree";
 
 /// What the command says.
 #[derive(Serialize)]
@@ -67,6 +71,7 @@ struct Report {
     missing_keys: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<Value>,
+    checkpoints: usize,
     findings: Vec<Value>,
 }
 
@@ -81,13 +86,14 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     for file in &args.files {
         read(file, &mut stored, of).map_err(Failure::input)?;
     }
-    let checkpoint = args.checkpoint.as_deref().map(checkpoint).transpose();
-    let checkpoint = checkpoint.map_err(Failure::input)?;
+    let checkpoints: anyhow::Result<Vec<String>> =
+        args.checkpoint.iter().map(|file| checkpoint(file)).collect();
+    let checkpoints = checkpoints.map_err(Failure::input)?;
     let start = PlaceClaims {
         sequence: args.from.unwrap_or(1),
         previous: args.chain.unwrap_or_else(|| ChainValue::start(&args.subscription)),
     };
-    let found = verify_chain(stored, start, checkpoint.as_deref(), of);
+    let found = verify_chain(stored, start, &checkpoints, of);
     if found.says_nothing() {
         let (tokens, of) = (found.stored.tokens, &args.subscription);
         let what =
@@ -132,13 +138,16 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
     let (stored, check) = (&found.stored, &found.check);
     let unusable = stored.unusable.iter().map(|token| {
         let missing = token.missing.as_ref().map(MissingKey::kid);
-        json!({"kind": "unusable", "at": token.at, "missing-key": missing})
+        let fault = token.fault.map(|fault| fault.to_string());
+        json!({"kind": "unusable", "at": token.at, "missing-key": missing, "problem": fault})
     });
-    let doubt = found.checkpoint.iter().filter_map(|checkpoint| checkpoint.as_ref().err());
-    let doubt =
-        doubt.map(|problem| json!({"kind": "bad-checkpoint", "problem": problem.to_string()}));
-    let checkpoint = found.checkpoint.as_ref().and_then(|checkpoint| checkpoint.as_ref().ok());
-    let checkpoint = checkpoint.map(|(standing, checkpoint)| {
+    let bad = found.bad_checkpoints.iter();
+    let bad = bad.map(|problem| json!({"kind": "bad-checkpoint", "problem": problem.to_string()}));
+    let conflicts = found.conflicts.iter().map(|conflict| {
+        let problem = conflict.to_string();
+        json!({"kind": DISAGREE, "sequences": conflict.sequences(), "problem": problem})
+    });
+    let checkpoint = found.newest.as_ref().map(|(standing, checkpoint)| {
         json!({
             "sequence": checkpoint.sequence,
             "issued-at": checkpoint.issued_at,
@@ -154,8 +163,8 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
     });
     let other_ask = found.other_ask.iter();
     let other_ask = other_ask.map(|problem| json!({"kind": "other-ask", "problem": problem}));
-    let findings =
-        unusable.chain(doubt).chain(other_ask).chain(check.findings.iter().map(finding)).collect();
+    let doubts = bad.chain(conflicts).chain(other_ask);
+    let findings = unusable.chain(doubts).chain(check.findings.iter().map(finding));
     Report {
         subscription,
         whole: found.is_whole(),
@@ -171,7 +180,8 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
         earlier: check.earlier,
         missing_keys: stored.missing_keys.clone(),
         checkpoint,
-        findings,
+        checkpoints: found.checkpoints,
+        findings: findings.collect(),
     }
 }
 
@@ -231,13 +241,21 @@ fn text(found: &ChainReport) -> String {
                     token.at
                 )
             }
-            None => writeln!(text, "unusable: {} does not open, or holds no event", token.at),
+            None => match &token.fault {
+                Some(fault) => {
+                    writeln!(text, "unusable: {} is signed and cannot be true: {fault}", token.at)
+                }
+                None => writeln!(text, "unusable: {} does not open, or holds no event", token.at),
+            },
         };
     }
-    if let Some(Err(problem)) = &found.checkpoint {
+    for problem in &found.bad_checkpoints {
         let _ = writeln!(text, "bad-checkpoint: {problem}");
     }
-    if let Some(problem) = &found.other_ask {
+    for conflict in &found.conflicts {
+        let _ = writeln!(text, "{DISAGREE}: {conflict}");
+    }
+    for problem in &found.other_ask {
         let _ = writeln!(text, "other-ask: {problem}");
     }
     for finding in &check.findings {
@@ -246,7 +264,7 @@ fn text(found: &ChainReport) -> String {
     if let (true, Some(first), Some(last)) = (text.is_empty(), check.first, check.last) {
         let _ = writeln!(text, "whole: from {first} to {last}");
     }
-    if let Some(Ok((standing, checkpoint))) = &found.checkpoint {
+    if let Some((standing, checkpoint)) = &found.newest {
         let _ = writeln!(
             text,
             "checkpoint: at {}, of {}, with everything up to {} looked at; what is held is {}",

@@ -10,6 +10,7 @@ use url::Url;
 use crate::access;
 use crate::ambient::{SecretReference, Size};
 use crate::api;
+use crate::archive;
 use crate::aws;
 use crate::deliver::{self, EventBusPermissions};
 use crate::eventlog;
@@ -30,6 +31,9 @@ pub struct Config {
     /// its keys.
     #[schemars(with = "String")]
     pub issuer: Url,
+    /// The issuers that this gateway was before: receipts that consumers have signed to them count.
+    #[schemars(with = "Vec<String>")]
+    pub issuer_aliases: Vec<Url>,
     /// The address and port of the API.
     #[schemars(with = "String")]
     pub listen: SocketAddr,
@@ -63,6 +67,8 @@ pub struct Config {
     pub consumers: subscriptions::Config,
     /// How replays are delivered.
     pub replay: jobs::Config,
+    /// Bundles of evidence.
+    pub evidence: archive::Config,
     /// The HTTP API.
     pub api: api::Config,
     /// The log lines of the process.
@@ -80,6 +86,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             issuer: Url::parse("http://127.0.0.1:8080").expect("a URL"),
+            issuer_aliases: Vec::new(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data_dir: "../data".into(),
             publications: "publications".into(),
@@ -96,6 +103,7 @@ impl Default for Config {
             delivery: deliver::Config::default(),
             consumers: subscriptions::Config::default(),
             replay: jobs::Config::default(),
+            evidence: archive::Config::default(),
             api: api::Config::default(),
             logging: telemetry::Config::default(),
             directory: PathBuf::new(),
@@ -103,6 +111,9 @@ impl Default for Config {
         }
     }
 }
+
+/// A bundle of evidence names them all.
+const MOST_ALIASES: usize = 16;
 
 /// The JSON Schema (draft 2020-12) of the gateway file.
 pub fn schema() -> Schema {
@@ -122,6 +133,9 @@ impl Config {
         join(&mut self.grants);
         join(&mut self.contracts);
         join(&mut self.keys.directory);
+        if let Some(export) = &mut self.evidence.export {
+            export.to.relative_to(directory);
+        }
         directory.clone_into(&mut self.directory);
         self
     }
@@ -132,6 +146,7 @@ impl Config {
         if let Some(problem) = issuer_problem(&self.issuer) {
             mistakes.push((vec!["issuer"], problem.to_owned()));
         }
+        mistakes.extend(self.alias_mistakes());
         if let Err(error) = self.keys.check() {
             mistakes.push((vec!["keys", error.setting], error.to_string()));
         }
@@ -158,6 +173,10 @@ impl Config {
         if let Err(error) = self.replay.check() {
             mistakes.push((vec!["replay", error.setting], error.to_string()));
         }
+        let export = self.evidence.export.as_ref();
+        if let Some((setting, problem)) = export.and_then(archive::ExportConfig::problem) {
+            mistakes.push((vec!["evidence", "export", setting], problem));
+        }
         if let Some(problem) = self.aws.problem() {
             mistakes.push((vec!["aws", "endpoint-url"], problem.to_owned()));
         }
@@ -165,6 +184,34 @@ impl Config {
             .extend(self.source.problems().into_iter().map(|problem| (vec!["source"], problem)));
         if self.api.max_connections == 0 {
             mistakes.push((vec!["api", "max-connections"], "allow at least one".to_owned()));
+        }
+        mistakes
+    }
+
+    /// The issuer as it stands in tokens, without a `/` at its end.
+    pub fn issuer_text(&self) -> &str {
+        self.issuer.as_str().trim_end_matches('/')
+    }
+
+    /// The issuers that this gateway was before, in the same form.
+    pub fn issuer_aliases(&self) -> Vec<String> {
+        let aliases = self.issuer_aliases.iter();
+        aliases.map(|alias| alias.as_str().trim_end_matches('/').to_owned()).collect()
+    }
+
+    fn alias_mistakes(&self) -> Vec<Mistake> {
+        let path = || vec!["issuer-aliases"];
+        let mut mistakes: Vec<Mistake> = self
+            .issuer_aliases
+            .iter()
+            .filter_map(issuer_problem)
+            .map(|problem| (path(), problem.to_owned()))
+            .collect();
+        if self.issuer_aliases.len() > MOST_ALIASES {
+            mistakes.push((path(), format!("name at most {MOST_ALIASES}")));
+        }
+        if self.issuer_aliases().iter().any(|alias| alias == self.issuer_text()) {
+            mistakes.push((path(), "the issuer is no alias of itself".to_owned()));
         }
         mistakes
     }

@@ -42,8 +42,8 @@ pub use outcome::{
     ReceiptChecker, Verdict,
 };
 pub use pull::{
-    Collected, MOST_OUTSTANDING, PollRefusal, PollWish, PollWord, PullError, PullService,
-    PullServiceParts, ReadAfter, Served,
+    Collected, HeardReceipts, MOST_OUTSTANDING, PollRefusal, PollWish, PollWord, PullError,
+    PullService, PullServiceParts, ReadAfter, Served, UnsignedEvent,
 };
 #[cfg(not(feature = "aws"))]
 pub use sink::NoEventBuses;

@@ -18,6 +18,9 @@ impl Timestamp {
     /// The Unix epoch.
     pub const EPOCH: Self = Self(0);
 
+    /// The latest moment.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// Takes nanoseconds since the Unix epoch.
     pub const fn from_unix_nanos(nanos: i64) -> Self {
         Self(nanos)

@@ -81,6 +81,8 @@ kinds! {
     RevokeKey: "revoke-key";
     /// The keys of a directory took the place of those that the log named.
     AdoptKeys: "adopt-keys";
+    /// Consumers are told that the gateway will be called otherwise, or that it will not.
+    MoveIssuer: "move-issuer";
     /// A log that was brought back was said to be the one to go on with.
     AcceptRestoredLog: "accept-restored-log";
 }

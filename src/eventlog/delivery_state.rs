@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use crate::event::SubscriptionId;
 use crate::eventlog::{
-    Attempt, Cursor, DeadLetter, DeliveryKey, FencingEpoch, KeptReceipt, LogError, Position, Retry,
-    SequenceCheckpoint,
+    Attempt, Cursor, DeadLetter, DeliveryKey, FencingEpoch, KeptReceipt, LogError, Position,
+    ReceiptKey, Retry, SequenceCheckpoint,
 };
 
 /// Changes of the delivery state that are written together.
@@ -30,6 +30,8 @@ pub struct Changes {
     pub attempts: Vec<Attempt>,
     /// Receipts to keep.
     pub receipts: Vec<KeptReceipt>,
+    /// The keys under which these receipts were checked.
+    pub receipt_keys: Vec<ReceiptKey>,
 }
 
 /// Every cursor and every waiting retry.

@@ -39,6 +39,7 @@ mod observed;
 mod page;
 mod quarantine;
 mod quarantine_size;
+mod receipt_keys;
 mod receipts;
 mod record;
 mod registry;
@@ -83,6 +84,7 @@ pub use quarantine::{
 pub use quarantine_size::{
     ProducerUsage, QuarantineKind, QuarantineQuota, QuarantineSize, QuarantineUsage,
 };
+pub use receipt_keys::ReceiptKey;
 pub use receipts::{KeptReceipt, ReceiptId, Receipts};
 pub use record::{Record, RecordKey, Revision};
 pub use registry::Registry;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::event::{EventId, SubscriptionId, Timestamp, TokenDigest};
-use crate::eventlog::{DeliveryKey, LogError, Page};
+use crate::eventlog::{DeliveryKey, LogError, Page, ReceiptKey};
 
 /// Names a kept receipt; grows with time, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +53,17 @@ pub trait Receipts: Send + Sync {
         after: ReceiptId,
         page: Page,
     ) -> Result<Vec<KeptReceipt>, LogError>;
+
+    /// Lists the keys under which receipts of a subscription were checked, the one that was used last
+    /// first. Each is kept as long as a receipt under it, [at most so many](ReceiptKey::MOST).
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn receipt_keys(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<Vec<ReceiptKey>, LogError>;
 
     /// Counts receipts of delivery by subscription.
     ///

@@ -29,6 +29,11 @@ impl AwsEdges {
         Self { clients: Arc::new(AwsClients::new(config.aws.clone(), egress)) }
     }
 
+    /// The settings of every client.
+    pub(super) fn clients(&self) -> Arc<AwsClients> {
+        Arc::clone(&self.clients)
+    }
+
     /// The queues of the settings; nobody asks them yet.
     pub(super) fn queues(
         &self,

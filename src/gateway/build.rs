@@ -16,22 +16,24 @@ use crate::deliver::{
     Sealer, SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
-use crate::eventlog::Store;
+use crate::eventlog::{SqliteLog, Store};
 use crate::gateway::Gateway;
+use crate::gateway::archiving::exports;
 use crate::gateway::aws_edges::AwsEdges;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
-use crate::gateway::guarding_log::{check_log_is_there, guard};
+use crate::gateway::guarding_log::{LogGuard, check_log_is_there, guard};
 use crate::gateway::inward::{contracts, inward, warn_of_documents};
 use crate::gateway::machine::Machine;
-use crate::gateway::own_keys::take_up_keys;
+use crate::gateway::own_issuer::take_up_issuer;
+use crate::gateway::own_keys::{OwnKeys, take_up_keys};
 use crate::gateway::signing_answers::AnswerSigner;
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unbound_callers::warn_of_unbound_callers;
 use crate::gateway::witnessing::log_proofs;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
-use crate::keys::{self, DataKey, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
+use crate::keys::{self, DataKey, KeyRing, LogIssuer, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 
@@ -43,18 +45,15 @@ use crate::telemetry::Metrics;
 pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildError> {
     keys::install();
     check(&config)?;
-    let Machine { clock, entropy, disk, tasks } = machine.clone();
+    let Machine { clock, entropy, tasks, .. } = machine.clone();
     let metrics = Arc::new(Metrics::new());
     let (catalog, publications, gate) = contracts(&config)?;
     warn_of_documents(&gate, &catalog, &publications);
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
     let listener = listen(&config).await?;
-    let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
-    check_log_is_there(&config)?;
-    let (store, engine) = open_store(&config.data_dir, config.log.limits(), of_machine, &metrics)?;
-    let own = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
-    let log_guard = guard(&config, (&store, &own.data_key), &entropy).await?;
+    let OpenedLog { store, engine, own, names, log_guard } =
+        open_log(&config, &machine, &metrics).await?;
     let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
     let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
@@ -71,11 +70,13 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         out.subscription_service.resume().await?;
         replays.resume().await?;
     }
-    let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
-    warn_of_unbound_callers(&callers).await;
+    let callers = callers(&config, &store).await;
     let services = Arc::new(Services {
+        issuer_aliases: config.issuer_aliases(),
+        exports: exports((&config, &machine), (&egress, &aws), &store)?,
         queues: aws.queues(&config, &machine, (&admit, &metrics)),
-        log_proofs: log_proofs((&config, &clock), (&egress, &own), (&store, &metrics)).await?,
+        log_proofs: log_proofs(&config, (&egress, &own, &names), (&store, &clock, &metrics))
+            .await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
@@ -116,9 +117,41 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         log_guard,
         delivers: !config.no_delivery,
         retention: config.log.retention,
+        receipt_age: config.log.receipts.0,
         signals,
         tasks,
     })
+}
+
+async fn callers(config: &Config, store: &Store) -> Arc<Callers> {
+    let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
+    warn_of_unbound_callers(&callers).await;
+    callers
+}
+
+/// The log, and what its gateway is known by.
+struct OpenedLog {
+    store: Store,
+    engine: Arc<SqliteLog>,
+    own: OwnKeys,
+    names: LogIssuer,
+    log_guard: LogGuard,
+}
+
+/// Opens the log, and finds out whether it is the one of these keys and of this name.
+async fn open_log(
+    config: &Config,
+    machine: &Machine,
+    metrics: &Arc<Metrics>,
+) -> Result<OpenedLog, BuildError> {
+    let Machine { clock, entropy, disk, .. } = machine.clone();
+    let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
+    check_log_is_there(config)?;
+    let (store, engine) = open_store(&config.data_dir, config.log.limits(), of_machine, metrics)?;
+    let own = take_up_keys(config, (&clock, &entropy), &store.registry).await?;
+    let names = take_up_issuer(config, &store.registry, &clock).await?;
+    let log_guard = guard(config, (&store, &own.data_key), &entropy).await?;
+    Ok(OpenedLog { store, engine, own, names, log_guard })
 }
 
 async fn listen(config: &Config) -> Result<TcpListener, BuildError> {
@@ -172,9 +205,7 @@ fn outward(
     let destinations =
         Arc::new(Destinations::open(clients, &data_key, random, metrics, destination));
     let (signals, told) = DeliverySignals::channel();
-    let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
-    let receipts =
-        ReceiptChecker { issuer, remote: Arc::clone(&receipt_keys), clock: Arc::clone(&clock) };
+    let receipts = receipt_checker(config, &receipt_keys, &clock);
     let attempter = Arc::new(Attempter {
         sealer: Arc::clone(&sealer),
         destinations: Arc::clone(&destinations),
@@ -237,6 +268,19 @@ fn outward(
     Ok((out, told))
 }
 
+fn receipt_checker(
+    config: &Config,
+    keys: &Arc<RemoteKeys<VerifyingKeys>>,
+    clock: &Arc<dyn Clock>,
+) -> ReceiptChecker {
+    ReceiptChecker {
+        issuer: config.issuer_text().to_owned(),
+        aliases: config.issuer_aliases(),
+        remote: Arc::clone(keys),
+        clock: Arc::clone(clock),
+    }
+}
+
 fn sinks(config: &Config, (entropy, signals): (&Arc<dyn Entropy>, &DeliverySignals)) -> Arc<Sinks> {
     let breaker = config.delivery.breaker.clone();
     Arc::new(Sinks::new(breaker, Arc::clone(entropy), signals.clone()))
@@ -293,6 +337,7 @@ fn pull_service(
     Arc::new(PullService::new(PullServiceParts {
         subscription_service: Arc::clone(&out.subscription_service),
         sealer: Arc::clone(&out.sealer),
+        receipts: out.attempter.receipts.clone(),
         ledger: Arc::clone(ledger),
         store: store.clone(),
         clock: Arc::clone(&machine.clock),

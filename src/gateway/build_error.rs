@@ -8,7 +8,7 @@ use crate::event::{Blame, Diagnostic, Fault};
 use crate::eventlog::{self, LogOpenError};
 use crate::gateway::log_checkpoint::{CheckpointError, LogUnconfirmed};
 use crate::jobs;
-use crate::keys::{LogKeysError, LostKeys, RingError, StoreError};
+use crate::keys::{LogIssuerError, LogKeysError, LostKeys, RingError, StoreError};
 use crate::subscriptions::SubscriptionError;
 
 /// Why a gateway could not be built; each text says what, where and what to do.
@@ -41,6 +41,9 @@ pub enum BuildError {
     /// The log does not tell its keys.
     #[error(transparent)]
     LogKeys(#[from] LogKeysError),
+    /// The gateway was called otherwise.
+    #[error(transparent)]
+    LogIssuer(#[from] LogIssuerError),
     /// The log is not the one that was left.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -82,6 +85,7 @@ impl Blame for BuildError {
             Self::KeyFiles(error) => error.fault(),
             Self::Keys(error) => error.fault(),
             Self::LogKeys(error) => error.fault(),
+            Self::LogIssuer(error) => error.fault(),
             Self::Checkpoint(error) => error.fault(),
             Self::Access(error) => error.fault(),
             Self::Subscriptions(error) => error.fault(),

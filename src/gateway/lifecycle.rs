@@ -14,6 +14,7 @@ use crate::deliver::follow;
 use crate::deliver::{DeliverySignal, Dispatch, Ledger};
 use crate::eventlog::{self, Displaced, RetentionConfig, SqliteLog};
 use crate::gateway::expiry::expire;
+use crate::gateway::exporting::export;
 use crate::gateway::granting::tend_access;
 use crate::gateway::guarding_log::{LogGuard, watch_files};
 use crate::gateway::lagging::warn;
@@ -40,6 +41,8 @@ pub struct Gateway {
     /// Whether events are delivered, and old ones dropped.
     pub(super) delivers: bool,
     pub(super) retention: RetentionConfig,
+    /// How long receipts are kept, and the keys that check them and what they are for.
+    pub(super) receipt_age: Duration,
     pub(super) signals: mpsc::UnboundedReceiver<DeliverySignal>,
     pub(super) tasks: Tasks,
 }
@@ -84,6 +87,7 @@ impl Gateway {
             services: Arc::clone(&services),
             ledger: Arc::clone(&ledger),
         };
+        let receipt_age = self.receipt_age;
         services.readiness.set(true);
         services.queues.start(&tasks);
         let routes = router(Arc::clone(&services));
@@ -93,7 +97,7 @@ impl Gateway {
             error = ledger.run() => error.map_err(RunError::Log),
             displaced = watch_files(&engine, &services) => Err(RunError::Displaced(displaced)),
             () = log_guard.run(&*services.clock) => Ok(()),
-            () = tend_keys((&ring, &data_key), &services) => Ok(()),
+            () = tend_keys((&ring, &data_key), &services, receipt_age) => Ok(()),
             () = only(delivers, retaining.run()) => Ok(()),
             () = only(delivers, tend_access(&services)) => Ok(()),
             () = only(delivers, services.handshakes.run()) => Ok(()),
@@ -101,6 +105,7 @@ impl Gateway {
             () = warn(&services, retention) => Ok(()),
             () = services.log_proofs.witnesses.run() => Ok(()),
             () = only(delivers, hold(&services, retention)) => Ok(()),
+            () = only(delivers, export(&services)) => Ok(()),
             () = watch(&services, signals) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),
         };

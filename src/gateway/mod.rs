@@ -6,12 +6,15 @@
 //!
 //! **Invariant:** no other room names this one, but for the command line.
 
+mod archiving;
 mod aws_edges;
 mod build;
 mod build_error;
 mod choosing;
 mod crossing;
 mod event_buses;
+mod evidence_hold;
+mod exporting;
 mod expiry;
 mod granting;
 mod guarding_log;
@@ -23,6 +26,7 @@ mod lagging;
 mod lifecycle;
 mod log_checkpoint;
 mod machine;
+mod own_issuer;
 mod own_keys;
 mod quotas;
 mod repeats;
@@ -50,4 +54,5 @@ pub use log_checkpoint::{
     CheckpointError, LogCheckpoint, LogUnconfirmed, SetBack, checkpoint_beside, forget_checkpoint,
 };
 pub use machine::Machine;
+pub use own_issuer::check_issuer;
 pub use own_keys::{OwnKeys, check_keys, make_keys, read_keys, renew_outer_keys, unopened};

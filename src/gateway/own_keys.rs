@@ -7,7 +7,9 @@ use crate::config::{self, Config};
 use crate::event::SubscriptionId;
 use crate::eventlog::Registry;
 use crate::gateway::build_error::BuildError;
-use crate::keys::{DataKey, FileKeyStore, KeyRing, LogKeys, LostKeys, NoteSigningKey};
+use crate::keys::{
+    DataKey, FileKeyStore, HistoricalKeys, KeyRing, LogKeys, LostKeys, NoteSigningKey,
+};
 use crate::subscriptions::{OuterKeySecret, SubscriptionError, Subscriptions};
 
 /// The gateway's own keys, all of them.
@@ -118,7 +120,10 @@ pub(super) async fn take_up_keys(
 ) -> Result<OwnKeys, BuildError> {
     let ring = read_keys(config, &**entropy)?;
     check_keys(&ring, registry, clock).await?;
-    make_keys(ring, (clock, entropy), registry).await
+    let own = make_keys(ring, (clock, entropy), registry).await?;
+    let kept = (clock.now(), config.log.receipts.0);
+    HistoricalKeys::keep(&**registry, &own.ring, kept).await?;
+    Ok(own)
 }
 
 /// Makes the keys that are missing or due, and has the log name them from now on.

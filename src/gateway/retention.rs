@@ -9,6 +9,7 @@ use crate::api::Services;
 use crate::deliver::Ledger;
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId, Timestamp};
 use crate::eventlog::{DiskLevel, Extent, LogError, Position, Retention, RetentionConfig, Trimmed};
+use crate::gateway::evidence_hold::{spared, tell_of_lost_evidence};
 use crate::subscriptions::SubscriptionState;
 use crate::telemetry::{Metric, error_chain};
 
@@ -51,14 +52,16 @@ impl Retaining {
         // entries up to where it was kept are settled or wait for another attempt.
         self.flush().await?;
         let (target, presses) = self.target(&released).await?;
-        let through = target.min(hold);
+        let wanted = target.min(hold);
         let before = services.store.log.low_watermark().position;
+        let through = spared(services, (wanted, presses), self.config.age).await?;
         let waited = moved.is_none_or(|moved| self.has_waited(moved));
         let many = through.0.saturating_sub(before.0) >= WORTH;
         if through <= before || !(waited || many || presses) {
             return Ok(());
         }
         *moved = Some(services.clock.now());
+        tell_of_lost_evidence(services, (before, through));
         self.keep_places(through).await?;
         let retention = Retention { bytes: Some(0), released, ..Retention::default() };
         let dropped = services.metrics.counter(Metric::EventsDropped, &[]);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::api::{Services, Trouble};
 use crate::event::Timestamp;
-use crate::keys::{DataKey, KeyRing, KeyStep, LogKeys, RingError};
+use crate::keys::{
+    DataKey, HistoricalKeys, KeyRing, KeyStep, LogIssuer, LogKeys, LogKeysError, RingError,
+};
 use crate::telemetry::error_chain;
 
 /// How often the key ring is looked at: for keys that are due, and for what the command line did.
@@ -15,9 +17,14 @@ const LOST: &str =
     "the key directory is lost: a restart would be refused; the gateway's log says more";
 
 /// Looks at the key ring for ever.
-pub(super) async fn tend_keys((ring, data_key): (&Arc<KeyRing>, &DataKey), services: &Services) {
+pub(super) async fn tend_keys(
+    (ring, data_key): (&Arc<KeyRing>, &DataKey),
+    services: &Services,
+    receipt_age: Duration,
+) {
     loop {
         services.clock.sleep(KEY_TICK).await;
+        tell_next_issuer(services).await;
         let ticked = tick(ring, services.clock.now()).await;
         let lost = matches!(ticked, Some(Err(RingError::Replaced { .. })));
         services.readiness.note(Trouble::Keys, lost.then_some(LOST));
@@ -26,11 +33,8 @@ pub(super) async fn tend_keys((ring, data_key): (&Arc<KeyRing>, &DataKey), servi
                 for step in steps {
                     tracing::info!("Signing keys: {step:?}");
                 }
-                // Also what the command line changed: a start holds the keys against these names.
-                if let Err(error) = LogKeys::of(ring, data_key, &services.log_proofs.note_key)
-                    .keep(&*services.store.registry)
-                    .await
-                {
+                let kept = (services.clock.now(), receipt_age);
+                if let Err(error) = name_keys((ring, data_key), services, kept).await {
                     tracing::warn!(error = %error_chain(&error), "The log does not name the new keys");
                 }
             }
@@ -40,6 +44,31 @@ pub(super) async fn tend_keys((ring, data_key): (&Arc<KeyRing>, &DataKey), servi
             None => tracing::error!("Tending the key ring died"),
         }
     }
+}
+
+/// Tells consumers in their checkpoints what the gateway will be called, as the command line has it.
+async fn tell_next_issuer(services: &Services) {
+    match LogIssuer::read(&*services.store.registry).await {
+        Ok(names) => {
+            let next = names.and_then(|names| names.next);
+            services.subscription_service.sealer().tell_next_issuer(next);
+        }
+        Err(error) => {
+            tracing::warn!(error = %error_chain(&error), "What the gateway will be called cannot be read");
+        }
+    }
+}
+
+/// Has the log name the keys, and keep their public halves for as long as receipts. Also what the command
+/// line changed: a start holds the keys against these names.
+async fn name_keys(
+    (ring, data_key): (&Arc<KeyRing>, &DataKey),
+    services: &Services,
+    kept: (Timestamp, Duration),
+) -> Result<(), LogKeysError> {
+    let registry = &*services.store.registry;
+    LogKeys::of(ring, data_key, &services.log_proofs.note_key).keep(registry).await?;
+    HistoricalKeys::keep(registry, ring, kept).await
 }
 
 /// Takes the steps that are due, where blocking is allowed: the ring reads files, and with a

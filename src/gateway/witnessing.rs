@@ -9,6 +9,7 @@ use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::own_keys::OwnKeys;
+use crate::keys::LogIssuer;
 use crate::telemetry::Metrics;
 use crate::transparency::LogNote;
 use crate::witness::{Witnesses, WitnessesParts};
@@ -20,15 +21,16 @@ use crate::witness::{Witnesses, WitnessesParts};
 ///
 /// Ours: the log cannot be read, or the HTTP client cannot be made.
 pub(super) async fn log_proofs(
-    (config, clock): (&Config, &Arc<dyn Clock>),
-    (egress, own): (&Arc<Egress>, &OwnKeys),
-    (store, metrics): (&Store, &Arc<Metrics>),
+    config: &Config,
+    (egress, own, names): (&Arc<Egress>, &OwnKeys, &LogIssuer),
+    (store, clock, metrics): (&Store, &Arc<dyn Clock>, &Arc<Metrics>),
 ) -> Result<LogProofs, BuildError> {
     let witnesses = if config.no_delivery { &[][..] } else { &config.log.witnesses };
     let witnesses = Witnesses::open(WitnessesParts {
         witnesses,
         interval: config.log.witness_interval.0,
-        origin: LogNote::origin_of_issuer(config.issuer.as_str()),
+        // The name under which the log began: others know it by that, and it stays.
+        origin: LogNote::origin_of_issuer(&names.began),
         note_key: Arc::clone(&own.note_key),
         tree: Arc::clone(&store.tree),
         registry: Arc::clone(&store.registry),

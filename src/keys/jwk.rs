@@ -132,6 +132,8 @@ pub(super) const OPENING: Purpose = Purpose {
 };
 
 /// Checking signatures.
+pub(super) const SIGNING: Purpose =
+    Purpose { words: "signing", value_of_use: "sig", operations: &["sign"] };
 pub(super) const VERIFYING: Purpose =
     Purpose { words: "verification", value_of_use: "sig", operations: &["verify"] };
 

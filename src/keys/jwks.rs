@@ -19,7 +19,11 @@ impl PublishedKeys {
 
     /// Writes a set of public keys, in the order given.
     pub(super) fn of<'a>(keys: impl Iterator<Item = &'a Value>) -> Self {
-        let text = json!({ "keys": keys.collect::<Vec<_>>() }).to_string();
+        Self::of_text(json!({ "keys": keys.collect::<Vec<_>>() }).to_string())
+    }
+
+    /// Names a text.
+    pub(super) fn of_text(text: String) -> Self {
         let hash = digest::digest(&digest::SHA256, text.as_bytes());
         let hash = base64_simd::URL_SAFE_NO_PAD.encode_to_string(hash.as_ref());
         let etag = format!("\"{hash}\"");

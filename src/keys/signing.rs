@@ -93,7 +93,17 @@ impl SigningKey {
     }
 
     fn of_pair(algorithm: SigningAlgorithm, key: PrivateKey) -> Self {
-        let (kid, mut public) = public_members(&key);
+        Self::of_named_pair(algorithm, key, None)
+    }
+
+    /// The same under the name that its keeper has given it.
+    pub(super) fn of_named_pair(
+        algorithm: SigningAlgorithm,
+        key: PrivateKey,
+        name: Option<&str>,
+    ) -> Self {
+        let (thumbprint, mut public) = public_members(&key);
+        let kid = name.map_or(thumbprint, str::to_owned);
         for (member, value) in [("use", "sig"), ("alg", algorithm.name()), ("kid", &kid)] {
             if let Some(members) = public.as_object_mut() {
                 members.insert(member.to_owned(), value.into());

@@ -125,6 +125,22 @@ impl VerifyingKey {
         &self.kid
     }
 
+    /// Its RFC 7638 thumbprint; empty for a secret.
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
+    /// Its public JWK, with its name and algorithm; null for a secret.
+    pub fn to_jwk(&self) -> Value {
+        if self.public.is_empty() {
+            return Value::Null;
+        }
+        let mut jwk = self.public.clone();
+        jwk.insert("kid".to_owned(), json!(self.kid));
+        jwk.insert("alg".to_owned(), json!(self.algorithm.name()));
+        Value::Object(jwk)
+    }
+
     /// Its one algorithm.
     pub fn algorithm(&self) -> SigningAlgorithm {
         self.algorithm
@@ -224,18 +240,19 @@ impl VerifyingKeys {
         prints
     }
 
+    /// The name of a public key that is not its RFC 7638 thumbprint, if there is one.
+    pub fn misnamed(&self) -> Option<&str> {
+        let mut keys = self.0.values();
+        let found = keys.find(|key| !key.public.is_empty() && key.kid != key.thumbprint);
+        found.map(VerifyingKey::kid)
+    }
+
     /// A JWK Set of the public keys among them, in the order of their names.
     pub fn to_jwks(&self) -> Value {
         let mut keys: Vec<&VerifyingKey> =
             self.0.values().filter(|key| !key.public.is_empty()).collect();
         keys.sort_by_key(|key| &key.kid);
-        let jwk = |key: &VerifyingKey| {
-            let mut jwk = key.public.clone();
-            jwk.insert("kid".to_owned(), json!(key.kid));
-            jwk.insert("alg".to_owned(), json!(key.algorithm.name()));
-            jwk
-        };
-        json!({ "keys": keys.into_iter().map(jwk).collect::<Vec<_>>() })
+        json!({ "keys": keys.into_iter().map(VerifyingKey::to_jwk).collect::<Vec<_>>() })
     }
 
     /// Adds the keys of another set, which may hold the same ones.

@@ -5,7 +5,9 @@ use std::io::{self, BufRead, Read as _};
 
 use jsonschema::Validator;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
+use crate::event::TokenDigest;
 use crate::proof::asked::AskedFilter;
 use crate::proof::bundle_words::BundleWords;
 use crate::proof::{AcceptedCheck, AcceptedReport, contract_line};
@@ -53,6 +55,8 @@ pub struct BundleReport<'a> {
     pub unvalidated: u64,
     /// What was found by the answers that a producer has kept, where there are any.
     pub accepted: Option<AcceptedReport>,
+    /// The SHA-256 of its bytes, by which the next bundle of a series names it.
+    pub sha256: TokenDigest,
     /// Whether an event with a salted digest was opened.
     is_salted: bool,
     asked: AskedFilter,
@@ -107,9 +111,11 @@ pub fn verify_bundle_against<'a>(
         examined: Examiner::new(trust),
         unvalidated: 0,
         accepted: None,
+        sha256: TokenDigest::of(""),
         is_salted: false,
         asked: AskedFilter::default(),
     };
+    let mut hash = Sha256::new();
     let mut validators = HashMap::new();
     let mut line = Vec::new();
     loop {
@@ -119,6 +125,7 @@ pub fn verify_bundle_against<'a>(
         if (&mut *bundle).take(limit).read_until(b'\n', &mut line)? == 0 {
             break;
         }
+        hash.update(&line);
         match report.examined.take(&line) {
             Some(BundleLine::Event(opened)) => report.compare(&opened, &mut validators),
             Some(BundleLine::Contract { document, schema }) => {
@@ -143,6 +150,7 @@ pub fn verify_bundle_against<'a>(
         report.examined.finish();
     }
     report.accepted = accepted.map(|accepted| accepted.finish(trust.issuers));
+    report.sha256 = TokenDigest::from_bytes(hash.finalize().into());
     Ok(report)
 }
 
@@ -184,6 +192,10 @@ impl BundleReport<'_> {
         let validator = validators.entry(dataschema.to_owned()).or_insert_with(|| {
             known.as_ref().and_then(|schema| jsonschema::validator_for(schema).ok())
         });
+        if known.is_none() && told.opened.salted().is_some() {
+            let problem = "its contract is left out, and it is no event of before";
+            self.examined.find(problem.to_owned());
+        }
         match (validator, event.get("data")) {
             (Some(validator), Some(data)) if !validator.is_valid(data) => {
                 self.examined.find(format!("the data breaks its contract {dataschema}"));

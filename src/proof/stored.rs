@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::event::{EventDigest, EventId, SubscriptionId};
 use crate::proof::ChainTrust;
-use crate::seal::{Link, MissingKey, Opened, PlaceClaims, missing_key, open};
+use crate::seal::{ClaimFault, Link, MissingKey, Opened, PlaceClaims, missing_key, open};
 
 /// Names of keys that are told to be missing.
 const MOST_MISSING: usize = 32;
@@ -18,6 +16,8 @@ pub struct UnusableToken {
     pub at: String,
     /// The key that it takes and that is not there, if that is why.
     pub missing: Option<MissingKey>,
+    /// What the gateway has signed in it that cannot be true, if that is why.
+    pub fault: Option<ClaimFault>,
 }
 
 /// What was read of one subscription.
@@ -48,15 +48,19 @@ impl StoredTokens {
         (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
     ) {
         self.tokens += 1;
-        let Some(opened) = trust.openings().find_map(|opening| open(token, &opening).ok()) else {
+        let mut fault = None;
+        let opened = trust.openings().find_map(|opening| {
+            let opened = open(token, &opening);
+            opened.inspect_err(|error| fault = fault.or(error.claim())).ok()
+        });
+        let Some(opened) = opened else {
             let missing = trust.openings().next().and_then(|opening| missing_key(token, &opening));
             if let Some(key) = &missing {
                 self.lacks(key.kid());
             }
-            return self.unusable.push(UnusableToken { at: at(), missing });
+            return self.unusable.push(UnusableToken { at: at(), missing, fault });
         };
-        let of = opened.claims().pointer("/sub_id/id").and_then(Value::as_str);
-        if of != Some(subscription.as_str()) {
+        if opened.subscription() != Some(subscription.as_str()) {
             self.others += 1;
         } else if opened.replay().is_some() {
             self.replays += 1;
@@ -64,7 +68,7 @@ impl StoredTokens {
         } else if let Some(place) = opened.place() {
             match link(&opened, place) {
                 Some(link) => self.links.push(link),
-                None => self.unusable.push(UnusableToken { at: at(), missing: None }),
+                None => self.unusable.push(UnusableToken { at: at(), missing: None, fault: None }),
             }
         } else {
             self.others += 1;

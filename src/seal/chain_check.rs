@@ -266,12 +266,18 @@ impl ChainCheck {
         }
     }
 
-    /// Compares with a checkpoint of the same subscription, and says how far what is held reaches.
-    pub fn compare(&mut self, checkpoint: &Checkpoint) -> ChainStanding {
+    /// Compares the chain value alone with a checkpoint of the same subscription.
+    pub fn hold_value(&mut self, checkpoint: &Checkpoint) {
         let sequence = checkpoint.sequence;
         if self.values.get(&sequence).is_some_and(|value| *value != checkpoint.chain) {
             self.find(Finding::Contradicted { sequence });
         }
+    }
+
+    /// Compares with a checkpoint of the same subscription, and says how far what is held reaches.
+    pub fn compare(&mut self, checkpoint: &Checkpoint) -> ChainStanding {
+        self.hold_value(checkpoint);
+        let sequence = checkpoint.sequence;
         if sequence >= self.next.sequence {
             let from = self.next.sequence;
             self.find(Finding::Missing { from, to: sequence, after: self.last, before: None });
@@ -321,6 +327,7 @@ mod tests {
     fn checkpoint(sequence: u64, chain: ChainValue) -> Checkpoint {
         Checkpoint {
             issuer: "https://events.example.com".to_owned(),
+            issuer_next: None,
             audience: "shop".to_owned(),
             issued_at: Timestamp::EPOCH,
             subscription: "orders".parse().unwrap(),

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::event::{AskedDigest, ChainValue, EventId, GatewayAsk, SubscriptionId, Timestamp};
-use crate::keys::{KeyFailure, SigningKey, VerifyingKeys};
+use crate::keys::{KeyFailure, NextIssuer, SigningKey, VerifyingKeys};
 use crate::seal::open::check_parties;
 use crate::seal::signed;
-use crate::seal::{OpenError, OpenLimits};
+use crate::seal::{ClaimFault, OpenError, OpenLimits};
 use crate::transparency::TreeHead;
 
 const CHECKPOINT_TYPE: &str = "checkpoint+jwt";
@@ -22,6 +22,8 @@ const PLACE_TYPE: &str = "place+jwt";
 pub struct Checkpoint {
     /// `iss`: the gateway.
     pub issuer: String,
+    /// `issuer_next`: what it will be called, and from when on; nothing if it keeps its name.
+    pub issuer_next: Option<NextIssuer>,
     /// `aud`: the consumer.
     pub audience: String,
     /// `iat`, in whole seconds.
@@ -105,6 +107,10 @@ fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String,
         "head": checkpoint.head.map(|head| head.to_string()),
     });
     if let Some(claims) = claims.as_object_mut() {
+        if let Some(next) = &checkpoint.issuer_next {
+            let next = json!({ "issuer": next.issuer, "at": next.at.unix_seconds() });
+            claims.insert("issuer_next".to_owned(), next);
+        }
         // What says nothing is left out, as it was before there were grants.
         if !checkpoint.ended.is_empty() {
             claims.insert("ended".to_owned(), json!(checkpoint.ended));
@@ -166,7 +172,7 @@ impl CheckpointReader<'_> {
     ///
     /// The sender's turn: this is not a checkpoint that the consumer may believe.
     pub fn read(&self, token: &str) -> Result<Checkpoint, OpenError> {
-        self.verified(CHECKPOINT_TYPE, token).ok_or(OpenError(()))
+        self.believed(CHECKPOINT_TYPE, token)
     }
 
     /// Verifies a place of an evidence bundle.
@@ -175,14 +181,22 @@ impl CheckpointReader<'_> {
     ///
     /// The sender's turn: this is not a place that whoever reads may believe.
     pub fn read_place(&self, token: &str) -> Result<Checkpoint, OpenError> {
-        self.verified(PLACE_TYPE, token).ok_or(OpenError(()))
+        self.believed(PLACE_TYPE, token)
+    }
+
+    fn believed(&self, kind: &str, token: &str) -> Result<Checkpoint, OpenError> {
+        let checkpoint = self.verified(kind, token).ok_or(OpenError(None))?;
+        if checkpoint.issued_at > self.now.after(self.leeway) {
+            return Err(OpenError(Some(ClaimFault::Future)));
+        }
+        Ok(checkpoint)
     }
 
     fn verified(&self, kind: &str, token: &str) -> Option<Checkpoint> {
         let limits = OpenLimits::default();
         let claims = signed::verify(token, kind, self.issuer_keys, &limits)?;
         check_parties(&claims, self.issuer, self.audience)?;
-        let (issued_at, subscription) = signed::statement(&claims, self.now.after(self.leeway))?;
+        let (issued_at, subscription) = signed::statement(&claims)?;
         let head = match claims.get("head")? {
             Value::Null => None,
             Value::String(head) => Some(head.parse().ok()?),
@@ -190,6 +204,13 @@ impl CheckpointReader<'_> {
         };
         Some(Checkpoint {
             issuer: self.issuer.to_owned(),
+            issuer_next: match claims.get("issuer_next") {
+                None => None,
+                Some(next) => Some(NextIssuer {
+                    issuer: next.get("issuer")?.as_str()?.to_owned(),
+                    at: Timestamp::from_unix_seconds(next.get("at")?.as_i64()?),
+                }),
+            },
             audience: self.audience.to_owned(),
             issued_at,
             subscription,

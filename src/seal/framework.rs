@@ -132,7 +132,7 @@ impl JweContentEncryption for Gcm {
         _: &[u8],
         _: Option<&[u8]>,
     ) -> Result<Vec<u8>, JoseError> {
-        Err(JoseError::InvalidJweFormat(OpenError(()).into()))
+        Err(JoseError::InvalidJweFormat(OpenError(None).into()))
     }
 
     fn box_clone(&self) -> Box<dyn JweContentEncryption> {
@@ -154,7 +154,7 @@ impl JweCompression for AlreadyDeflated {
     }
 
     fn decompress(&self, _: &[u8]) -> Result<Vec<u8>, std::io::Error> {
-        Err(std::io::Error::other(OpenError(())))
+        Err(std::io::Error::other(OpenError(None)))
     }
 
     fn box_clone(&self) -> Box<dyn JweCompression> {

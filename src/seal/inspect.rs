@@ -15,5 +15,5 @@ pub fn inspect(token: &str) -> Result<Value, OpenError> {
     let header = text::parts::<5>(token, limits.token).and_then(|[protected, ..]| {
         text::object(protected, json::Limits::new(limits.outer_header, 8))
     });
-    header.map(Value::Object).ok_or(OpenError(()))
+    header.map(Value::Object).ok_or(OpenError(None))
 }

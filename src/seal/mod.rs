@@ -3,13 +3,14 @@
 //! [`Claims`] and two keys come in; a [`Sealed`] token goes out, which is a nested JWT (RFC 7519,
 //! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open()`] is the way back, for
 //! consumers, tests and the command line: twelve checks in a fixed order and one error that says
-//! nothing. [`sign_checkpoint`] and [`sign_accepted`] sign without encrypting, and [`ReceiptReader`] reads what consumers sign; [`ChainCheck`] tells from opened tokens what is
+//! nothing, unless the issuer itself has signed what contradicts itself. [`sign_checkpoint`] and [`sign_accepted`] sign without encrypting, and [`ReceiptReader`] reads what consumers sign; [`ChainCheck`] tells from opened tokens what is
 //! missing or altered. Nothing is read, sent or kept here.
 //!
 //! **Invariant:** holding an [`Opened`] is the proof that both layers were checked; there is no
 //! other way to make one.
 
 mod accepted;
+mod agreement;
 mod chain_check;
 mod claims;
 mod compact;
@@ -25,6 +26,7 @@ mod open;
 mod open_limits;
 mod opened;
 mod receipt;
+mod receipt_signing;
 mod sealed;
 mod signed;
 mod text;
@@ -35,6 +37,7 @@ pub use accepted::{
     AcceptedEntry, AcceptedEvent, AcceptedFault, AcceptedOutcome, AcceptedPlace, AcceptedReader,
     AcceptedReceipt, sign_accepted,
 };
+pub use agreement::ClaimFault;
 pub use chain_check::{ChainCheck, ChainStanding, Finding, Link, NumberedToken};
 pub use checkpoint::{
     AccessEnd, Checkpoint, CheckpointReader, ComingAccessEnd, sign_checkpoint, sign_place,
@@ -47,4 +50,5 @@ pub use open::{OpenError, Opening, Seen, open};
 pub use open_limits::OpenLimits;
 pub use opened::Opened;
 pub use receipt::{Delivered, Receipt, ReceiptFault, ReceiptReader};
+pub use receipt_signing::sign_receipt;
 pub use sealed::{Options, Sealed, seal};

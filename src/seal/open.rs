@@ -1,8 +1,9 @@
-//! Opens tokens: twelve checks, always in this order, and one error that says nothing.
+//! Opens tokens: thirteen checks, always in this order, and one error that says nothing of keys.
 //!
 //! The order matters. Lengths and names are checked before a key is touched, the encryption before
 //! the signature, the signature before a claim is believed. The error is one, because a sender who
-//! learns which check failed can ask the key questions (RFC 7516, section 11.5).
+//! learns which check failed can ask the key questions (RFC 7516, section 11.5). What a token says that was
+//! opened and contradicts itself is told: only its issuer can have made it.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,15 +14,22 @@ use crate::event::json;
 use crate::event::{Blame, Fault, Timestamp};
 use crate::keys::{ContentEncryption, OpeningKeys, VerifyingKeys};
 use crate::seal::signed::seconds;
-use crate::seal::{OpenLimits, Opened, compression, content, signed, text};
+use crate::seal::{ClaimFault, OpenLimits, Opened, compression, content, signed, text};
 
 /// The `typ` of a token that carries an event (RFC 8417, section 2.3).
 const EVENT_TYPE: &str = "secevent+jwt";
 
-/// A token that was not opened; why is not said.
+/// A token that was not opened; why is said only where both layers were good and the issuer contradicts itself.
 #[derive(Debug, thiserror::Error)]
-#[error("the token cannot be opened")]
-pub struct OpenError(pub(super) ());
+#[error("the token cannot be opened{}", .0.map_or_else(String::new, |fault| format!(": {fault}")))]
+pub struct OpenError(pub(super) Option<ClaimFault>);
+
+impl OpenError {
+    /// What its issuer has signed that cannot be believed; nothing where it is not known who made it.
+    pub const fn claim(&self) -> Option<ClaimFault> {
+        self.0
+    }
+}
 
 impl Blame for OpenError {
     fn fault(&self) -> Fault {
@@ -94,12 +102,24 @@ impl fmt::Debug for Opening<'_> {
 /// # Errors
 ///
 /// The sender's turn: the token is not one that this consumer may believe. There is one error for
-/// every reason.
+/// every reason, but for [what its issuer has signed](OpenError::claim) and cannot be true.
 pub fn open(token: &str, opening: &Opening<'_>) -> Result<Opened, OpenError> {
-    opened(token, opening).ok_or(OpenError(()))
+    let (claims, payload) = signed_claims(token, opening).ok_or(OpenError(None))?;
+    // 10, its first part: a date that is ahead.
+    let issued = seconds(&claims, "iat");
+    if issued.is_some_and(|issued| issued > opening.now.after(opening.leeway).unix_seconds()) {
+        return Err(OpenError(Some(ClaimFault::Future)));
+    }
+    let opened = opened(claims, &payload, opening)?;
+    // 13: seen before?
+    if opening.seen.is_some_and(|seen| seen(opened.id(), seconds_of(&opened, "exp"))) {
+        return Err(OpenError(None));
+    }
+    Ok(opened)
 }
 
-fn opened(token: &str, opening: &Opening<'_>) -> Option<Opened> {
+/// Checks 1 to 9: the claims that the issuer has signed for this audience, and their text.
+fn signed_claims(token: &str, opening: &Opening<'_>) -> Option<(Map<String, Value>, Vec<u8>)> {
     let (header, inner) = decrypt(token, opening)?;
     // 7 to 9: a signed token, of the right type, by a key of the issuer.
     let inner = std::str::from_utf8(&inner).ok()?;
@@ -112,17 +132,31 @@ fn opened(token: &str, opening: &Opening<'_>) -> Option<Opened> {
     {
         return None;
     }
-    check_claims(&claims, opening)?;
-    let expires = seconds(&claims, "exp");
-    let opened = Opened::from_checked(claims)?;
+    check_parties(&claims, opening.issuer, opening.audience)?;
+    let payload = text::decode(inner.split('.').nth(1)?)?;
+    Some((claims, payload))
+}
+
+/// Checks 10 to 12: when, what, and whether it agrees with itself.
+fn opened(
+    claims: Map<String, Value>,
+    payload: &[u8],
+    opening: &Opening<'_>,
+) -> Result<Opened, OpenError> {
+    let refused = || OpenError(None);
+    check_times(&claims, opening).ok_or_else(refused)?;
+    let opened = Opened::from_checked(claims).ok_or_else(refused)?;
     if opening.event_type.is_some_and(|expected| expected != opened.event_type()) {
-        return None;
+        return Err(refused());
     }
-    // 11: seen before?
-    if opening.seen.is_some_and(|seen| seen(opened.id(), expires)) {
-        return None;
+    match ClaimFault::of(&opened, payload) {
+        None => Ok(opened),
+        fault => Err(OpenError(fault)),
     }
-    Some(opened)
+}
+
+fn seconds_of(opened: &Opened, name: &str) -> Option<i64> {
+    opened.claims().as_object().and_then(|claims| seconds(claims, name))
 }
 
 /// The encrypted layer: checks 1 to 6. Gives the outer header and the plaintext.
@@ -167,12 +201,11 @@ pub(super) fn decrypt(token: &str, opening: &Opening<'_>) -> Option<(Map<String,
     Some((header, plain))
 }
 
-/// Check 10: who, to whom, and when.
-fn check_claims(claims: &Map<String, Value>, opening: &Opening<'_>) -> Option<()> {
-    check_parties(claims, opening.issuer, opening.audience)?;
+/// Check 10: when.
+fn check_times(claims: &Map<String, Value>, opening: &Opening<'_>) -> Option<()> {
     let latest = |moment: Timestamp| moment.after(opening.leeway).unix_seconds();
     let earliest = |moment: Timestamp| moment.before(opening.leeway).unix_seconds();
-    let issued = seconds(claims, "iat").filter(|issued| *issued <= latest(opening.now))?;
+    let issued = seconds(claims, "iat")?;
     let moment = if opening.stored { Timestamp::from_unix_seconds(issued) } else { opening.now };
     if let Some(age) = opening.limits.age
         && issued < earliest(moment.before(age))
@@ -187,21 +220,26 @@ fn check_claims(claims: &Map<String, Value>, opening: &Opening<'_>) -> Option<()
     Some(())
 }
 
-/// `iss` is the issuer, and `aud` is the audience or holds it, exactly.
+/// `iss` is the issuer, and `aud` is the audience alone, exactly: a list of one is the same (RFC 7519,
+/// section 4.1.3).
 pub(super) fn check_parties(
     claims: &Map<String, Value>,
     issuer: &str,
     audience: &str,
 ) -> Option<()> {
-    if claims.get("iss")?.as_str()? != issuer {
-        return None;
-    }
-    let ours = match claims.get("aud")? {
-        Value::String(one) => one == audience,
-        Value::Array(several) => {
+    let is_ours = is_addressed(claims, issuer, audience)
+        && claims.get("aud")?.as_array().is_none_or(|several| several.len() == 1);
+    is_ours.then_some(())
+}
+
+/// `iss` is the issuer, and `aud` is the audience or holds it, as the libraries of consumers may write it.
+pub(super) fn is_addressed(claims: &Map<String, Value>, issuer: &str, audience: &str) -> bool {
+    let is_named = match claims.get("aud") {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(several)) => {
             several.iter().all(Value::is_string) && several.iter().any(|one| one == audience)
         }
         _ => false,
     };
-    ours.then_some(())
+    is_named && claims.get("iss").and_then(Value::as_str) == Some(issuer)
 }

@@ -76,6 +76,11 @@ impl Opened {
         self.place
     }
 
+    /// The name in `sub_id`, a subject identifier of the format `opaque`.
+    pub fn subscription(&self) -> Option<&str> {
+        self.claims.pointer("/sub_id/id").and_then(Value::as_str)
+    }
+
     /// `rpl`: the replay that this is part of.
     pub fn replay(&self) -> Option<&str> {
         self.claims.get("rpl").and_then(Value::as_str)

@@ -36,12 +36,9 @@ pub(super) fn verify(
     text::object(payload, json::Limits::new(limits.token, limits.depth))
 }
 
-/// When a statement about a subscription was made, not later than a moment, and about which one.
-pub(super) fn statement(
-    claims: &Map<String, Value>,
-    latest: Timestamp,
-) -> Option<(Timestamp, SubscriptionId)> {
-    let issued = seconds(claims, "iat").filter(|issued| *issued <= latest.unix_seconds())?;
+/// When a statement about a subscription was made, and about which one.
+pub(super) fn statement(claims: &Map<String, Value>) -> Option<(Timestamp, SubscriptionId)> {
+    let issued = seconds(claims, "iat")?;
     let subject = claims.get("sub_id")?;
     if subject.get("format")? != "opaque" {
         return None;

@@ -138,7 +138,6 @@ fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
         ("/config/maximumRetryAttempts", settings.maximum_retry_attempts.is_some()),
         ("/config/maximumEventAge", settings.maximum_event_age.is_some()),
         ("/config/giveUpAfterRefusals", settings.give_up_after_refusals.is_some()),
-        ("/config/receipts", settings.receipts.is_some()),
         ("/config/contentMode", !settings.content_mode.is_binary()),
         ("/config/verify", settings.verify == FirstHandshake::Later),
     ];

@@ -101,7 +101,8 @@ pub struct Settings {
     /// The `aud` of the tokens; the consumer's name if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
-    /// Signed receipts of delivery, in the answers of the sink; none are asked for if missing.
+    /// Signed receipts, in the answers of the sink or, with the protocol PULL, beside acknowledgements; none
+    /// are asked for if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipts: Option<Box<ReceiptSettings>>,
     /// The algorithm of the signature: one that the gateway has keys for; its first one if missing.
@@ -283,7 +284,7 @@ pub struct KeySettings {
     pub shared_secret: bool,
 }
 
-/// The receipts that a sink signs: exactly one of `jwks` and `jwksUri` says with which keys.
+/// The receipts that a consumer signs: exactly one of `jwks` and `jwksUri` says with which keys.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReceiptSettings {
@@ -294,7 +295,8 @@ pub struct ReceiptSettings {
     /// Where the consumer serves that set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
-    /// An answer without a valid receipt counts as a failed attempt.
+    /// An answer without a valid receipt counts as a failed attempt, and an event that is acknowledged
+    /// without one is not acknowledged.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
 }

@@ -92,12 +92,13 @@ pub enum RecipientKeys {
     Shared(String),
 }
 
-/// The receipts that a sink signs.
+/// The receipts that a consumer signs.
 #[derive(Clone)]
 pub struct ReceiptTerms {
     /// The public keys that they are checked with.
     pub keys: ConsumerKeys<VerifyingKeys>,
-    /// Whether an answer without a valid one counts as a failed attempt.
+    /// Whether an answer without a valid one counts as a failed attempt, and an acknowledgement without one
+    /// not at all.
     pub required: bool,
 }
 

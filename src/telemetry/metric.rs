@@ -117,6 +117,11 @@ metrics! {
     LogLowWatermark: "sealway_log_floor_position", MetricKind::Gauge, [];
     /// Events that retention has dropped from the log.
     EventsDropped: "sealway_events_dropped_total", MetricKind::Counter, [];
+    /// Entries of the log that retention has dropped before the bundles of evidence of a subscription were
+    /// up to them.
+    EvidenceLost: "sealway_evidence_lost_events_total", MetricKind::Counter, ["subscription"];
+    /// Bundles of evidence by schedule, by what came of them: `done` or `failed`.
+    EvidenceExports: "sealway_evidence_exports_total", MetricKind::Counter, ["subscription", "outcome"];
     /// Attempts at a sink, by verdict.
     Attempts: "sealway_attempts_total", MetricKind::Counter, ["subscription", "verdict"];
     /// Requests to token endpoints, by what came of them: `token` or `failure`.
@@ -125,7 +130,7 @@ metrics! {
     FormerCredentials: "sealway_former_credential_attempts_total", MetricKind::Counter, ["subscription"];
     /// Events delivered.
     Delivered: "sealway_delivered_total", MetricKind::Counter, ["subscription"];
-    /// Answers of sinks that are asked for receipts, by what was found in them.
+    /// Answers of sinks and acknowledgements that are asked for receipts, by what was found in them.
     Receipts: "sealway_receipts_total", MetricKind::Counter, ["subscription", "result"];
     /// Events handed out to consumers that fetch them.
     Fetched: "sealway_fetched_total", MetricKind::Counter, ["subscription"];

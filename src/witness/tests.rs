@@ -219,13 +219,13 @@ async fn what_is_not_of_this_log_is_not_taken_up() {
     // The log was set back, and what is kept beside it was not.
     *scene.tree.0.lock().unwrap() = HeldTree::empty();
     scene.tree.grow(4);
-    assert_eq!(covering(&scene.start().await, 0).await, []);
+    assert_eq!(newest(&scene.start().await), None);
     scene.tree.grow(1);
-    assert_eq!(covering(&scene.start().await, 0).await, [(5, 3)]);
+    assert_eq!(newest(&scene.start().await), Some((5, 3)));
     let other = TreeHash::from_bytes([0xff; 32]);
     *scene.tree.0.lock().unwrap() = HeldTree::empty();
     (0..6).for_each(|_| scene.tree.0.lock().unwrap().push_hash(other));
-    assert_eq!(covering(&scene.start().await, 0).await, []);
+    assert_eq!(newest(&scene.start().await), None);
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ async fn each_entry_of_a_batch_has_the_gateways_word_with_what_was_sent() {
     broken["data"]["amount"] = json!(-1);
     let mut foreign = order_created("f", 4);
     foreign["source"] = json!("another-service");
-    let new = format!("{{ \"a\": 1.50, {}", &order_created("n", 5).to_string()[1..]);
+    let new = order_created("n", 5).to_string().replacen('{', "{ \"a\": 1.50, ", 1);
     let entries = [
         known,
         new.clone(),

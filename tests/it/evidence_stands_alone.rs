@@ -15,15 +15,17 @@ use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
-use sealway::event::TokenDigest;
+use sealway::event::{EventId, TokenDigest};
 use sealway::keys::{SigningAlgorithm, SigningKey};
 
 use crate::consumer_in_rust::chain_after;
-use crate::harness::{Receiver, Reply, Sink, TestGateway, eventually, program};
+use crate::harness::{
+    Receiver, Reply, Sink, TestGateway, assert_members_are_documented, eventually, program,
+};
 use crate::keys_rotate;
 
 /// Runs `sealway evidence verify` and gives its exit code and what it says.
-fn verify(file: &Path, more: &[&str]) -> (i32, Value) {
+pub fn verify(file: &Path, more: &[&str]) -> (i32, Value) {
     let ended = program()
         .args(["--output", "json", "evidence", "verify"])
         .arg(file)
@@ -41,7 +43,7 @@ fn told(file: &Path, more: &[&str]) -> String {
     String::from_utf8(ended.stdout).unwrap()
 }
 
-fn public(key: &SigningKey) -> Value {
+pub fn public(key: &SigningKey) -> Value {
     json!({ "keys": [key.public_jwk().unwrap()] })
 }
 
@@ -57,18 +59,24 @@ fn run_export(gateway: &TestGateway, key: &str, arguments: &[&str]) -> Output {
     ended
 }
 
-fn export(gateway: &TestGateway, key: &str, more: &[&str], file: &Path) -> i32 {
+pub fn export(gateway: &TestGateway, key: &str, more: &[&str], file: &Path) -> i32 {
     let arguments = [more, &[file.to_str().unwrap()]].concat();
     run_export(gateway, key, &arguments).status.code().unwrap()
 }
 
 /// Subscribes with receipts under these settings, and answers each delivery with one.
-async fn subscribe_with_receipts(
+pub async fn subscribe_with_receipts(
     gateway: &TestGateway,
     receiver: &Receiver,
     (pen, receipts): (SigningKey, Value),
 ) {
     gateway.subscribe(receiver, json!({ "config": { "receipts": receipts } })).await;
+    sign_receipts(gateway, receiver, pen);
+    receiver.answer(Reply::Status(202));
+}
+
+/// Answers each delivery with a receipt under a key from now on.
+pub fn sign_receipts(gateway: &TestGateway, receiver: &Receiver, pen: SigningKey) {
     let issuer = gateway.issuer();
     receiver.say(move |arrival| {
         let mut claims = json!({
@@ -82,11 +90,10 @@ async fn subscribe_with_receipts(
         }
         pen.sign("receipt+jwt", claims.to_string().as_bytes()).unwrap()
     });
-    receiver.answer(Reply::Status(202));
 }
 
 // The commands block, so the gateway has threads of its own.
-async fn receipts_are_kept(gateway: &TestGateway, count: usize) {
+pub async fn receipts_are_kept(gateway: &TestGateway, count: usize) {
     eventually("all receipts are kept", async || {
         let kept = gateway.get("/subscriptions/shop/receipts?limit=1000").await;
         (kept["receipts"].as_array().unwrap().len() == count).then_some(())
@@ -124,6 +131,8 @@ async fn a_bundle_of_several_pages_is_verified_with_the_gateway_gone() {
     let (code, said) = verify(&whole, &keys);
     assert_eq!(code, 0, "{said}");
     assert_eq!((&said["valid"], &said["events"]), (&json!(true), &json!(70)));
+    assert_eq!(said["unknown-members"], json!([]), "it knows what the gateway writes");
+    assert_members_are_documented(&said, "docs/evidence.md");
     assert_eq!((&said["opened"], &said["unvalidated"]), (&json!(70), &json!(0)));
     assert_eq!((&said["receipts"], &said["unchecked-receipts"]), (&json!(72), &json!(0)));
     let (code, said) = verify(&part, &keys);
@@ -206,6 +215,10 @@ async fn a_consumer_exports_its_own_and_nothing_of_another() {
     let refused = gateway.call_as(&stranger, (Method::GET, path), None).await;
     let unknown = format!("{path}?from=yesterday");
     let malformed = gateway.call_as(&own, (Method::GET, &unknown), None).await;
+    let turned = format!("{path}?from={}&to={}", EventId::first_of(2), EventId::first_of(1));
+    let turned = gateway.call_as(&own, (Method::GET, &turned), None).await;
+    assert_eq!((turned.status, turned.code()), (422, "invalid"), "{}", turned.body);
+    assert!(turned.body.to_string().contains("later event"), "{}", turned.body);
     let empty = gateway.call_as(&own, (Method::GET, path), None).await;
 
     assert_eq!((refused.status, refused.code()), (404, "not-found"));
@@ -340,7 +353,7 @@ async fn keys_for_receipts_behind_an_address_are_in_the_bundle_or_it_says_why_no
     let (_, said) = verify(&with, &[]);
     assert_eq!((&said["receipts"], &said["bundled-receipt-keys"]), (&json!(3), &json!([kid])));
     let (_, said) = verify(&without, &[]);
-    assert_eq!((&said["receipts"], &said["unchecked-receipts"]), (&json!(0), &json!(3)));
+    assert_eq!((&said["receipts"], &said["unchecked-receipts"]), (&json!(3), &json!(0)));
     assert!(said["receipt-keys-problem"].as_str().unwrap().contains("404"), "{said}");
     let (_, said) = verify(&without, &["--receipt-keys", own.to_str().unwrap()]);
     assert_eq!((&said["receipts"], &said["bundled-receipt-keys"]), (&json!(3), &json!([])));
@@ -380,10 +393,17 @@ async fn a_consumer_that_gives_its_keys_name_to_another_key_does_not_make_the_bu
     let opened = ["--key", own.to_str().unwrap()];
     let (code, said) = verify(&file, &opened);
     assert_eq!((code, &said["verdict"]), (4, &json!("consistent")), "{said}");
-    assert_eq!((&said["opened"], &said["receipts"]), (&json!(3), &json!(0)));
+    assert_eq!((&said["opened"], &said["receipts"]), (&json!(3), &json!(3)));
     let unchecked = (&said["unchecked-receipts"], &said["doubtful-receipts"]);
-    assert_eq!(unchecked, (&json!(3), &json!(3)));
-    let remarks = told(&file, &opened);
+    assert_eq!(unchecked, (&json!(0), &json!(0)), "the key of then was kept");
+    let text = fs::read_to_string(&file).unwrap();
+    let without: Vec<&str> =
+        text.split_inclusive('\n').filter(|line| !line.contains(r#""kept":true"#)).collect();
+    let lacking = gateway.path("lacking.ndjson");
+    fs::write(&lacking, without.concat()).unwrap();
+    let (code, said) = verify(&lacking, &opened);
+    assert_eq!((code, &said["doubtful-receipts"]), (1, &json!(3)), "{said}");
+    let remarks = told(&lacking, &opened);
     assert!(remarks.contains("3 receipts do not fit the bundle's own keys"), "{remarks}");
     let given = gateway.path("receipt-keys.json");
     let arguments = [opened[0], opened[1], "--receipt-keys", given.to_str().unwrap()];
@@ -411,6 +431,10 @@ async fn the_command_says_what_it_made_and_a_file_that_is_no_bundle_is_told_in_o
     let bytes = fs::metadata(&file).unwrap().len();
     assert_eq!((&said["events"], &said["bytes"]), (&json!(3), &json!(bytes)), "{said}");
     assert_eq!((&said["file"], &said["subscription"]), (&json!(file), &json!("shop")));
+    let (earlier, later) = (EventId::first_of(1).to_string(), EventId::first_of(2).to_string());
+    let turned = run_export(&gateway, &key, &["--from", &later, "--to", &earlier, "-"]);
+    assert_eq!((turned.status.code(), turned.stdout.as_slice()), (Some(2), &b""[..]));
+    assert!(String::from_utf8_lossy(&turned.stderr).contains("--from is a later event than --to"));
     let streamed = run_export(&gateway, &key, &["--output", "json", "-"]);
     let beside: Value = serde_json::from_slice(&streamed.stderr).unwrap();
     assert_eq!((&beside["events"], &beside["file"]), (&json!(3), &Value::Null));

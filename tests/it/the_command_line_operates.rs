@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use sealway::keys::{OpeningKey, OpeningKeyKind, SigningAlgorithm, SigningKey};
 
 use crate::harness::{
-    Guarded, Receiver, Reply, Sink, SinkKey, TestGateway, eventually, order_created, program,
+    Guarded, Receiver, Reply, Sink, SinkKey, TestGateway, assert_members_are_documented,
+    eventually, order_created, program,
 };
 
 /// The command line of an operator.
@@ -265,6 +266,14 @@ async fn a_consumer_checks_what_it_has_stored() {
     assert_eq!((&whole.output["repeats"], &whole.output["replays"]), (&json!(1), &json!(1)));
     assert_eq!(whole.output["last"], json!({"sequence": 5, "id": ids[4]}));
     assert_eq!(whole.output["checkpoint"]["held"], "newest");
+    assert_members_are_documented(&whole.output, "docs/verify.md");
+    assert_members_are_documented(&whole.output["checkpoint"], "docs/verify.md");
+
+    let later = operator.done(&["subscriptions", "checkpoint", "shop"]);
+    let later = store("later", later.as_str().unwrap());
+    let both = [newest[0], newest[1], "--checkpoint", &later];
+    let both = check(&[one, two, three, four, five], &both);
+    assert_eq!((both.code, &both.output["checkpoints"]), (0, &json!(2)), "{}", both.output);
 
     let gap = check(&[one, two, four], &newest);
     assert_eq!((gap.code, &gap.output["checkpoint"]["held"]), (1, &json!("behind")));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,13 +19,14 @@ use sealway::keys::{
     VerifyingKeys,
 };
 use sealway::seal::{
-    Claims, Delivered, Options, PlaceClaims, ReceiptReader, SaltedClaims, cloudevent_type, seal,
+    ClaimFault, Claims, Delivered, Options, PlaceClaims, ReceiptReader, SaltedClaims,
+    cloudevent_type, seal,
 };
 use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::consumer_in_rust::{chain_after, open_event};
-use crate::harness::{Sink, eventually, free_port, program};
+use crate::harness::{Sink, assert_members_are_documented, eventually, free_port, program};
 use crate::other_ecosystems::{harness, node, python, said};
 
 const ISSUER: &str = "https://events.example.com";
@@ -179,7 +180,7 @@ impl Example {
                 expires_at: now.after(Duration::from_hours(1)),
                 id: IDS[at].parse().unwrap(),
                 transaction: None,
-                occurred_at: u64::try_from(now.unix_seconds()).ok(),
+                occurred_at: Some(1_795_292_220),
                 subscription: &subscription,
                 place: Some(PlaceClaims { sequence: at as u64 + 1, previous: chain[at] }),
                 replay: None,
@@ -201,12 +202,25 @@ impl Example {
     /// Runs a command of `sealway` that opens tokens, with the keys in files; gives what it prints.
     fn told_by_sealway(&self, arguments: &[&str]) -> String {
         let directory = tempfile::tempdir().unwrap();
+        said(&mut self.sealway(&directory, arguments))
+    }
+
+    /// The same where the answer is no, with what it says to a person.
+    fn refused_by_sealway(&self, arguments: &[&str]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let ended = self.sealway(&directory, arguments).output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap()
+    }
+
+    fn sealway(&self, directory: &tempfile::TempDir, arguments: &[&str]) -> Command {
         let [mine, keys] = ["mine.json", "keys.json"].map(|name| directory.path().join(name));
         fs::write(&mine, self.my_keys.to_string()).unwrap();
         fs::write(&keys, self.gateway_keys.to_string()).unwrap();
         let mut program = program();
         program.args(arguments).args(["--issuer", ISSUER, "--audience", "shop"]);
-        said(program.arg("--key").arg(mine).arg("--jwks").arg(keys))
+        program.arg("--key").arg(mine).arg("--jwks").arg(keys);
+        program
     }
 
     /// Checks the receipt for the first token that a program has made.
@@ -301,7 +315,10 @@ fn the_command_line_says_the_digest_of_an_event_in_a_file() {
     program.args(["--salt", &salt().to_text(), "--publication-version", "1.0.0"]);
 
     let told = said(&mut program);
-    assert!(told.contains(&format!("salted  {}", second_digest(&data))), "{told}");
+    let printed: Value = serde_json::from_str(&said(program.args(["--output", "json"]))).unwrap();
+    assert_eq!(printed["event-digest"], json!(second_digest(&data).to_string()));
+    assert_members_are_documented(&printed, "docs/verify.md");
+    assert!(told.contains(&format!("form 2  {}", second_digest(&data))), "{told}");
 }
 
 #[test]
@@ -412,6 +429,58 @@ fn the_command_line_shows_and_chains_every_digit() {
     }
     let after = &unchanged()["after"][1];
     assert!(chained.contains(after.as_str().unwrap()), "{after} is not in {chained}");
+}
+
+/// Numbers that no gateway writes so, each beside what a careless program would make of it.
+const FOREIGN: &str = r#"{"large":1E+21,"orderId":7,"point":300.0,"short":1e5,"zero":-0}"#;
+
+/// A chain value after the first token, as a program of the guide computes it.
+fn after_first(example: &Example, language: &str) -> String {
+    let (file, ending) = if language == "js" {
+        let ending = "
+import { readFileSync } from 'node:fs'
+import { createLocalJWKSet } from 'jose'
+const { tokens, mine, gateway } = JSON.parse(readFileSync(process.argv[2]))
+console.log(JSON.stringify(chainAfter(await openEvent(tokens[0], mine.keys, createLocalJWKSet(gateway)))))
+";
+        ("foreign.mjs", ending)
+    } else {
+        let ending = "
+import sys
+example = json.load(open(sys.argv[1]))
+keys = jwk.KeySet.import_key_set
+print(json.dumps(chain_after(*open_event(example['tokens'][0], keys(example['mine']), keys(example['gateway'])))))
+";
+        ("foreign.py", ending)
+    };
+    example.given_to(language, file, ending).as_str().unwrap().to_owned()
+}
+
+#[test]
+fn numbers_that_no_gateway_writes_have_one_digest_in_each_program_or_none() {
+    let example = Example::with([FOREIGN, FOREIGN]);
+    let after = chain_over([FOREIGN, FOREIGN])[1].to_string();
+
+    assert_eq!(after_first(&example, "js"), after, "the characters as they came");
+    assert_eq!(after_first(&example, "python"), after, "the characters as they came");
+
+    let mine = OpeningKeys::from_json(example.my_keys.to_string().as_bytes()).unwrap();
+    let keys = VerifyingKeys::from_json(example.gateway_keys.to_string().as_bytes()).unwrap();
+    for token in &example.tokens {
+        let refused = open_event(token, &mine, &keys, SystemClock.now()).unwrap_err();
+        assert_eq!(refused.claim(), Some(ClaimFault::Number));
+        let told = example.refused_by_sealway(&["open", token]);
+        assert!(told.contains("a number is not written in its one canonical text"), "{told}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let stored = directory.path().join("stored.jwt");
+    fs::write(&stored, example.tokens.join("\n")).unwrap();
+    let chained = ["--output", "json", "verify-chain", stored.to_str().unwrap()];
+    let told = example.refused_by_sealway(&[&chained[..], &["--subscription", "orders"]].concat());
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["findings"].as_array().unwrap().len(), 2);
+    let problem = told["findings"][0]["problem"].as_str().unwrap();
+    assert!(problem.contains("a number is not written"), "{told}");
 }
 
 /// A program that ends with the test.

@@ -19,7 +19,7 @@ use sealway::event::EventDigest;
 use sealway::eventlog::ProofAccess;
 use sealway::transparency::{LeafData, TreeHash, TreeRoot, verify_consistency, verify_inclusion};
 
-use crate::harness::{Receiver, TestGateway, eventually, program};
+use crate::harness::{Receiver, TestGateway, assert_members_are_documented, eventually, program};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -240,8 +240,19 @@ async fn the_command_line_checks_proofs_against_what_the_caller_knows() {
     let (code, told) = log_proof(&gateway, &["inclusion", &ids[1]]);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("is leaf 1 of the tree of 5 leaves"), "{told}");
+    assert!(told.contains("this is the gateway's word: the root and the digest."), "{told}");
     let known = ["inclusion", &ids[1], "--size", "3", "--root", root];
-    assert_eq!(log_proof(&gateway, &known).0, Some(0));
+    let (code, told) = log_proof(&gateway, &known);
+    assert_eq!(code, Some(0));
+    assert!(told.contains("the gateway's word: the digest."), "{told}");
+    let answer = gateway.get(&format!("/log/proof/inclusion?event={}", ids[1])).await;
+    let digest = answer["digest"].as_str().unwrap();
+    let (_, told) = log_proof(&gateway, &[&known[..], &["--digest", digest]].concat());
+    assert!(told.starts_with("proved") && !told.contains("word"), "{told}");
+    let (_, told) = log_proof(&gateway, &["--output", "json", "inclusion", &ids[1]]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["gateways-word"], json!(["the root", "the digest"]));
+    assert_members_are_documented(&told, "docs/transparency.md");
     let wrong = ["inclusion", &ids[1], "--size", "3", "--root", &zero];
     assert_eq!(log_proof(&gateway, &wrong).0, Some(1));
     let digest = EventDigest::from_bytes([0; 32]).to_string();

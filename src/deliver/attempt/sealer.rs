@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use moka::future::Cache;
 
 use crate::access::ComingEnd;
@@ -15,8 +16,8 @@ use crate::event::{
 };
 use crate::eventlog::{DeliveryKey, Revision, SequenceCheckpoint};
 use crate::keys::{
-    DataKey, DataKeyError, KeyError, KeyFailure, KeyRing, RemoteKeys, RemoteKeysError, SealingKey,
-    SharedSecret, SigningAlgorithm, SigningKey,
+    DataKey, DataKeyError, KeyError, KeyFailure, KeyRing, NextIssuer, RemoteKeys, RemoteKeysError,
+    SealingKey, SharedSecret, SigningAlgorithm, SigningKey,
 };
 use crate::seal::{
     self, AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims,
@@ -80,6 +81,8 @@ pub struct SealerParts {
 pub struct Sealer {
     parts: SealerParts,
     event_type: String,
+    /// What the gateway will be called, as consumers are told.
+    next_issuer: ArcSwapOption<NextIssuer>,
     /// Sealed events that failed once, for attempts soon after.
     kept: Cache<DeliveryKey, SealedEvent>,
 }
@@ -127,7 +130,13 @@ impl Sealer {
             .max_capacity(KEPT_CHARACTERS)
             .time_to_live(SEALED_FOR)
             .build();
-        Self { event_type: cloudevent_type(&parts.issuer), parts, kept }
+        let (event_type, next_issuer) = (cloudevent_type(&parts.issuer), ArcSwapOption::empty());
+        Self { parts, event_type, next_issuer, kept }
+    }
+
+    /// Tells consumers in their checkpoints what the gateway will be called, or that it keeps its name.
+    pub fn tell_next_issuer(&self, next: Option<NextIssuer>) {
+        self.next_issuer.store(next.map(Arc::new));
     }
 
     /// Seals the event of a delivery, or takes what was sealed for an attempt shortly before.
@@ -352,6 +361,7 @@ impl Sealer {
     ) -> Checkpoint {
         Checkpoint {
             issuer: self.parts.issuer.clone(),
+            issuer_next: self.next_issuer.load_full().map(|next| NextIssuer::clone(&next)),
             audience: subscription.audience.clone(),
             issued_at: self.parts.clock.now(),
             subscription: subscription.id.clone(),

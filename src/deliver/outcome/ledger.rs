@@ -11,8 +11,8 @@ use crate::deliver::outcome::pending_changes::PendingChanges;
 use crate::deliver::outcome::{AttemptOutcome, Delivery, Ownership, Verdict};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, LogError, Retry,
-    SequenceCheckpoint,
+    CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, KeptReceipt,
+    LogError, ReceiptKey, Retry, SequenceCheckpoint,
 };
 use crate::telemetry::{Histogram, Metric, Metrics};
 
@@ -140,13 +140,25 @@ impl Ledger {
         });
     }
 
+    /// Notes a receipt that came with an acknowledgement, and the key that has signed it, before the cursor that
+    /// passes its event.
+    pub fn receipt(&self, receipt: KeptReceipt, signer: ReceiptKey) {
+        let of = receipt.key.subscription.clone();
+        self.change(&of, |pending| {
+            pending.receipts.push(receipt);
+            pending.receipt_keys.insert(signer);
+        });
+    }
+
     /// Notes an attempt and what follows from it.
     pub fn record(&self, delivery: &Delivery, outcome: &AttemptOutcome) {
         let key = delivery.key();
         let (attempt, receipt) = (outcome.attempt(delivery), outcome.signed_receipt(delivery));
+        let signer = outcome.receipt_signer().cloned();
         self.change(&key.subscription, |pending| {
             pending.attempts.push(attempt);
             pending.receipts.extend(receipt);
+            pending.receipt_keys.extend(signer);
             match outcome.verdict {
                 // A first attempt that succeeds has left nothing to drop, unless there was one
                 // before a crash that kept a dead letter and no cursor that has passed it.

@@ -18,7 +18,7 @@ pub use handshake_schedule::{HandshakeConfig, HandshakeEnd};
 pub use ledger::Ledger;
 #[cfg(test)]
 pub use pending_changes::MOST_ATTEMPTS;
-pub use receipts::{ReceiptChecker, SignedReceipt, word_of};
+pub use receipts::{ReadReceipt, ReceiptChecker, SignedReceipt, word_of};
 pub use recording::{AttemptOutcome, Ownership};
 pub use schedule::{Policy, Schedule, Situation};
 pub use signal::{DeliverySignal, DeliverySignals};

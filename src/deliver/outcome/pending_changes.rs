@@ -1,11 +1,11 @@
 //! What is noted of deliveries and not written yet, the newest word on each thing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Attempt, Changes, Cursor, DeadLetter, DeliveryKey, FencingEpoch, KeptReceipt, Retry,
-    SequenceCheckpoint,
+    Attempt, Changes, Cursor, DeadLetter, DeliveryKey, FencingEpoch, KeptReceipt, ReceiptKey,
+    Retry, SequenceCheckpoint,
 };
 
 /// How many attempts may wait for room; then the oldest are dropped. Nothing follows from them.
@@ -27,6 +27,7 @@ pub(super) struct PendingChanges {
     pub(super) dead_letters: Vec<DeadLetter>,
     pub(super) attempts: Vec<Attempt>,
     pub(super) receipts: Vec<KeptReceipt>,
+    pub(super) receipt_keys: BTreeSet<ReceiptKey>,
     /// Removed subscriptions, and how many were removed before each. A map, because every note looks
     /// its subscription up.
     removed: BTreeMap<SubscriptionId, u64>,
@@ -62,6 +63,7 @@ impl PendingChanges {
             dead_letters,
             attempts,
             receipts,
+            receipt_keys,
         } = older;
         let waiting = retries.into_iter().map(|retry| (retry.key.clone(), Some(retry)));
         let older = Self {
@@ -73,6 +75,7 @@ impl PendingChanges {
             dead_letters,
             attempts,
             receipts,
+            receipt_keys: receipt_keys.into_iter().collect(),
             removed: std::mem::take(&mut self.removed),
             fenced: self.fenced,
         };
@@ -83,6 +86,7 @@ impl PendingChanges {
         self.dead_letters.extend(newer.dead_letters);
         self.attempts.extend(newer.attempts);
         self.receipts.extend(newer.receipts);
+        self.receipt_keys.extend(newer.receipt_keys);
         let surplus = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
         self.attempts.drain(..surplus);
     }
@@ -105,6 +109,7 @@ impl PendingChanges {
             dead_letters: self.dead_letters,
             attempts: self.attempts,
             receipts: self.receipts,
+            receipt_keys: self.receipt_keys.into_iter().collect(),
         }
     }
 
@@ -121,6 +126,7 @@ impl PendingChanges {
         self.dead_letters.retain(|letter| letter.key.subscription != *subscription);
         self.attempts.retain(|attempt| attempt.key.subscription != *subscription);
         self.receipts.retain(|receipt| receipt.key.subscription != *subscription);
+        self.receipt_keys.retain(|key| key.subscription != *subscription);
         let before = self.removed.values().max().map_or(0, |newest| newest + 1);
         self.removed.insert(subscription.clone(), before);
         if self.removed.len() > REMOVED {

@@ -1,15 +1,17 @@
 //! Takes the receipts that sinks sign, and holds them against what was delivered.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ambient::Clock;
 use crate::deliver::outcome::Delivery;
-use crate::event::{ChainValue, TokenDigest};
+use crate::event::{ChainValue, EventId, SubscriptionId, TokenDigest};
+use crate::eventlog::ReceiptKey;
 use crate::keys::{RemoteKeys, VerifyingKeys};
-use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader};
-use crate::subscriptions::ReceiptTerms;
+use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader, signer_of};
+use crate::subscriptions::{ReceiptTerms, Subscription};
 
 /// How far the clocks of a consumer may run ahead.
 const LEEWAY: Duration = Duration::from_mins(1);
@@ -21,6 +23,8 @@ pub struct SignedReceipt {
     pub token: TokenDigest,
     /// The receipt, a compact JWS.
     pub jws: Arc<str>,
+    /// The key under which it was checked.
+    pub signer: ReceiptKey,
 }
 
 /// Shows the token's digest only, because a consumer may have put anything into what it signs.
@@ -38,10 +42,59 @@ pub fn word_of(checked: &Result<SignedReceipt, ReceiptFault>) -> &'static str {
     }
 }
 
+/// The text of a receipt that was read, which is ASCII, and its key as it is kept with it.
+fn kept(
+    keys: &VerifyingKeys,
+    subscription: &SubscriptionId,
+    body: &[u8],
+) -> Result<(Arc<str>, ReceiptKey), ReceiptFault> {
+    let jws: Arc<str> = Arc::from(String::from_utf8_lossy(body.trim_ascii()));
+    let key = signer_of(&jws).and_then(|kid| keys.get(&kid)).ok_or(ReceiptFault::Invalid)?;
+    let signer = ReceiptKey {
+        subscription: subscription.clone(),
+        kid: key.kid().into(),
+        thumbprint: key.thumbprint().into(),
+        jwk: key.to_jwk().to_string().into(),
+    };
+    Ok((jws, signer))
+}
+
+/// A receipt under a key of its consumer, which is to be held against an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadReceipt {
+    receipt: Receipt,
+    jws: Arc<str>,
+    signer: ReceiptKey,
+}
+
+impl ReadReceipt {
+    /// Holds it against an event at its place. Which token it names is the consumer's word: none that was handed
+    /// out is kept, so that only the chain value binds the content, and has to be there.
+    ///
+    /// # Errors
+    ///
+    /// The consumer's turn: it is for something else, or binds no content.
+    pub fn signs(
+        self,
+        event: EventId,
+        subscription: &SubscriptionId,
+        place: (u64, ChainValue),
+    ) -> Result<SignedReceipt, ReceiptFault> {
+        self.receipt.concerns(event, subscription, Some(place))?;
+        if self.receipt.chain.is_none() {
+            return Err(ReceiptFault::Invalid);
+        }
+        Ok(SignedReceipt { token: self.receipt.token, jws: self.jws, signer: self.signer })
+    }
+}
+
 /// Checks receipts.
+#[derive(Clone)]
 pub struct ReceiptChecker {
     /// The `aud` of every receipt: the gateway.
     pub issuer: String,
+    /// What the gateway was called before.
+    pub aliases: Vec<String>,
     /// Fetches consumers' keys for receipts.
     pub remote: Arc<RemoteKeys<VerifyingKeys>>,
     /// The time.
@@ -68,10 +121,11 @@ impl ReceiptChecker {
         }
         let no_keys = |_| ReceiptFault::UnknownKey;
         let mut keys = receipts.keys.known(&self.remote).await.map_err(no_keys)?;
-        let mut read = self.read(&keys, delivery, body);
+        let of = &delivery.subscription;
+        let mut read = self.read(&keys, of, body);
         if read == Err(ReceiptFault::UnknownKey) {
             keys = receipts.keys.renewed(&self.remote).await.map_err(no_keys)?;
-            read = self.read(&keys, delivery, body);
+            read = self.read(&keys, of, body);
         }
         let event = &delivery.entry.event;
         let after = |(sequence, previous): (u64, ChainValue)| {
@@ -84,24 +138,67 @@ impl ReceiptChecker {
             place: delivery.link.map(after),
             token,
         })?;
-        // What was read is ASCII.
-        let jws = Arc::from(String::from_utf8_lossy(body.trim_ascii()));
-        Ok(SignedReceipt { token, jws })
+        let (jws, signer) = kept(&keys, &of.id, body)?;
+        Ok(SignedReceipt { token, jws, signer })
+    }
+
+    /// Reads receipts that a consumer gives for events that it has fetched. Keys behind an address are fetched at
+    /// most twice for all of them.
+    ///
+    /// Cancel safe.
+    pub async fn read_all(
+        &self,
+        (subscription, terms): (&Subscription, &ReceiptTerms),
+        given: BTreeMap<EventId, String>,
+    ) -> BTreeMap<EventId, Result<ReadReceipt, ReceiptFault>> {
+        let unknown = |(event, _)| (event, Err(ReceiptFault::UnknownKey));
+        if given.is_empty() {
+            return BTreeMap::new();
+        }
+        let Ok(mut keys) = terms.keys.known(&self.remote).await else {
+            return given.into_iter().map(unknown).collect();
+        };
+        let (mut all, mut is_renewed) = (BTreeMap::new(), false);
+        for (event, text) in given {
+            let mut read = self.read(&keys, subscription, text.as_bytes());
+            if read == Err(ReceiptFault::UnknownKey)
+                && !std::mem::replace(&mut is_renewed, true)
+                && let Ok(renewed) = terms.keys.renewed(&self.remote).await
+            {
+                keys = renewed;
+                read = self.read(&keys, subscription, text.as_bytes());
+            }
+            let read = read.and_then(|receipt| {
+                let (jws, signer) = kept(&keys, &subscription.id, text.as_bytes())?;
+                Ok(ReadReceipt { receipt, jws, signer })
+            });
+            all.insert(event, read);
+            // A thousand signatures are work for milliseconds, and others need their turn.
+            tokio::task::yield_now().await;
+        }
+        all
     }
 
     fn read(
         &self,
         keys: &VerifyingKeys,
-        delivery: &Delivery,
+        subscription: &Subscription,
         body: &[u8],
     ) -> Result<Receipt, ReceiptFault> {
-        let reader = ReceiptReader {
-            keys,
-            issuer: &delivery.subscription.audience,
-            audience: &self.issuer,
-            now: self.clock.now(),
-            leeway: LEEWAY,
+        let read = |audience| {
+            let reader = ReceiptReader {
+                keys,
+                issuer: &subscription.audience,
+                audience,
+                now: self.clock.now(),
+                leeway: LEEWAY,
+            };
+            reader.read(body)
         };
-        reader.read(body)
+        let own = read(&*self.issuer);
+        // The sink may have had the token of before, or call the gateway as it always did.
+        self.aliases
+            .iter()
+            .fold(own, |read_as, alias| read_as.or_else(|error| read(alias).map_err(|_| error)))
     }
 }

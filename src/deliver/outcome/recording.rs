@@ -8,7 +8,7 @@ use crate::deliver::outcome::{Delivery, Reason, SignedReceipt, Verdict, word_of}
 use crate::deliver::sink::SinkAnswer;
 use crate::event::Timestamp;
 use crate::eventlog::{
-    Attempt, DeadLetter, DeadLetterId, FencingEpoch, KeptReceipt, Position, ReceiptId,
+    Attempt, DeadLetter, DeadLetterId, FencingEpoch, KeptReceipt, Position, ReceiptId, ReceiptKey,
 };
 use crate::seal::ReceiptFault;
 
@@ -66,6 +66,11 @@ impl AttemptOutcome {
             token: signed.token,
             jws: Arc::clone(&signed.jws),
         })
+    }
+
+    /// The key under which that receipt was checked.
+    pub(super) fn receipt_signer(&self) -> Option<&ReceiptKey> {
+        Some(&self.receipt.as_ref()?.as_ref().ok()?.signer)
     }
 
     /// The dead letter that is made of a delivery.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::dispatch::{SubscriptionService, WorkerHandle};
-use crate::deliver::outcome::{Delivery, Ledger};
+use crate::deliver::outcome::{Delivery, Ledger, ReceiptChecker};
 use crate::deliver::worker::{AckState, NumberedEntry, NumberedPage, SequenceReadError};
 use crate::event::{Blame, EventId, Fault, Timestamp};
 use crate::eventlog::{Cursor, LogError, Page, Position, Store};
+use crate::seal::ReceiptFault;
 use crate::subscriptions::{Subscription, SubscriptionState};
 use crate::telemetry::{Metric, Metrics};
 
@@ -28,6 +29,12 @@ pub enum PullError {
     /// The subscription has a sink.
     #[error("the subscription has a sink; only one with the protocol PULL is acknowledged")]
     HasSink,
+    /// The subscription requires receipts, and a page carries none.
+    #[error(
+        "the subscription requires receipts; acknowledge with `POST /subscriptions/{{id}}/poll`, which carries \
+         them, and read pages with `acknowledge=false`"
+    )]
+    NeedsReceipts,
     /// An id of a time that has not come, or a place that the log has not come to.
     #[error("`after` lies ahead of the log; was it restored from a backup?")]
     NotYet,
@@ -51,7 +58,11 @@ impl From<LogError> for PullError {
 impl Blame for PullError {
     fn fault(&self) -> Fault {
         match self {
-            Self::NotActive(_) | Self::Ended | Self::HasSink | Self::NotYet => Fault::Caller,
+            Self::NotActive(_)
+            | Self::Ended
+            | Self::HasSink
+            | Self::NeedsReceipts
+            | Self::NotYet => Fault::Caller,
             Self::CatchingUp | Self::Seal(_) => Fault::Later,
             Self::Read(error) => error.fault(),
         }
@@ -100,6 +111,8 @@ pub struct PullServiceParts {
     pub subscription_service: Arc<SubscriptionService>,
     /// Makes tokens.
     pub sealer: Arc<Sealer>,
+    /// Reads the receipts that come with acknowledgements.
+    pub receipts: ReceiptChecker,
     /// Where acknowledgements are noted.
     pub ledger: Arc<Ledger>,
     /// Where events are read.
@@ -260,8 +273,8 @@ impl PullService {
     ///
     /// # Errors
     ///
-    /// The caller's turn: the subscription has a sink, or that place is not kept any more. Ours: the
-    /// log failed.
+    /// The caller's turn: the subscription has a sink or requires receipts, or that place is not kept any
+    /// more. Ours: the log failed.
     pub async fn acknowledge(
         &self,
         worker: &WorkerHandle,
@@ -276,19 +289,29 @@ impl PullService {
             return Ok(());
         }
         let place = self.parts.subscription_service.reader().place(&view, through).await?;
+        let terms = view.subscription.receipts.as_deref();
+        if terms.is_some_and(|terms| terms.required) && place.sequence > cursor.sequence {
+            return Err(PullError::NeedsReceipts);
+        }
         (cursor.settled, cursor.sequence, cursor.chain) =
             (place.position, place.sequence, place.chain);
         cursor.ahead.drop_through(place.sequence);
-        self.settle(worker, ack_state, cursor).await
+        let settled = self.settle(worker, ack_state, cursor).await?;
+        if terms.is_some() {
+            let labels = [view.subscription.id.as_str(), ReceiptFault::Missing.word()];
+            self.parts.metrics.counter(Metric::Receipts, &labels).add(settled);
+        }
+        Ok(())
     }
 
-    /// Moves a cursor over what is acknowledged ahead of it, and keeps it.
+    /// Moves a cursor over what is acknowledged ahead of it, and keeps it; says how many events that
+    /// settles.
     pub(super) async fn settle(
         &self,
         worker: &WorkerHandle,
         ack_state: &AckState,
         mut cursor: Cursor,
-    ) -> Result<(), PullError> {
+    ) -> Result<u64, PullError> {
         let view = worker.look();
         let (id, sequence) = (&view.subscription.id, view.standing.sequence);
         let before = ack_state.waiting(sequence).0;
@@ -319,7 +342,7 @@ impl PullService {
         self.parts.ledger.cursor(id, &kept);
         let settled = before.saturating_sub(ack_state.waiting(sequence).0);
         self.parts.metrics.counter(Metric::Delivered, &[id.as_str()]).add(settled);
-        Ok(())
+        Ok(settled)
     }
 }
 

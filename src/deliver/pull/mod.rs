@@ -6,6 +6,8 @@
 
 mod fetch;
 mod poll;
+mod receipts;
 
 pub use fetch::{Collected, PullError, PullService, PullServiceParts, ReadAfter, Served};
 pub use poll::{MOST_OUTSTANDING, PollRefusal, PollWish, PollWord};
+pub use receipts::{HeardReceipts, UnsignedEvent};

@@ -7,7 +7,8 @@ use std::time::Duration;
 use crate::deliver::dispatch::WorkerHandle;
 use crate::deliver::outcome::Reason;
 use crate::deliver::pull::fetch::must_be_served;
-use crate::deliver::pull::{Collected, PullError, PullService};
+use crate::deliver::pull::receipts::PollReceipts;
+use crate::deliver::pull::{Collected, HeardReceipts, PullError, PullService};
 use crate::deliver::worker::LOOKED_THROUGH;
 use crate::deliver::worker::recall;
 use crate::deliver::worker::{AckState, NumberedEntry, SubscriptionView, WorkerStanding};
@@ -39,6 +40,8 @@ pub struct PollWord {
     pub acknowledged: Vec<EventId>,
     /// The events that the consumer will not take.
     pub refused: Vec<PollRefusal>,
+    /// What it has signed for events that it acknowledges.
+    pub receipts: BTreeMap<EventId, String>,
 }
 
 /// Why a consumer will not take an event (RFC 8936, section 2.6).
@@ -63,7 +66,7 @@ pub struct Polled {
 
 impl PullService {
     /// Settles what the consumer says it has or will not take. What it refuses is a dead letter by
-    /// then.
+    /// then; what it has to sign for and does not sign for is not settled, and told.
     ///
     /// Events that are not known, or settled already, are passed over in silence.
     ///
@@ -75,23 +78,25 @@ impl PullService {
         &self,
         worker: &WorkerHandle,
         word: PollWord,
-    ) -> Result<(), PullError> {
+    ) -> Result<HeardReceipts, PullError> {
         let ack_state = worker.ack_state.clone().ok_or(PullError::HasSink)?;
         must_be_served(worker)?;
-        let PollWord { acknowledged, refused } = word;
+        let PollWord { acknowledged, refused, receipts } = word;
         let refuses = !refused.is_empty();
         let mut words: BTreeMap<EventId, Option<PollRefusal>> =
             acknowledged.into_iter().map(|event| (event, None)).collect();
         words.extend(refused.into_iter().map(|refusal| (refusal.event, Some(refusal))));
+        let subscription = Arc::clone(&worker.look().subscription);
+        let mut receipts = PollReceipts::read(&self.parts, &subscription, receipts).await;
         if !words.is_empty() {
-            self.hear(worker, &ack_state, words).await?;
+            self.hear(worker, &ack_state, (words, &mut receipts)).await?;
         }
         if refuses {
             // Also if all of it was heard before: an earlier answer may not have arrived because what
             // was refused could not be written.
             self.parts.written().await?;
         }
-        Ok(())
+        Ok(receipts.into_heard())
     }
 
     /// Hands out what is not settled, and waits for it if there is nothing.
@@ -125,7 +130,7 @@ impl PullService {
         &self,
         worker: &WorkerHandle,
         ack_state: &AckState,
-        mut words: BTreeMap<EventId, Option<PollRefusal>>,
+        (mut words, receipts): (BTreeMap<EventId, Option<PollRefusal>>, &mut PollReceipts),
     ) -> Result<(), PullError> {
         let _turn = ack_state.turn.lock().await;
         let view = worker.look();
@@ -133,6 +138,9 @@ impl PullService {
             let Some(word) = words.remove(&retry.key.event) else { continue };
             match (word, self.returned(&retry).await?) {
                 (Some(refusal), Some(one)) => self.refuse(&view.subscription, &one, &refusal),
+                (None, Some(one)) if !receipts.settle(&self.parts, &view.subscription, &one) => {
+                    continue;
+                }
                 _ => self.parts.ledger.settle(retry.key.clone()),
             }
             ack_state.take_back(retry.key.event);
@@ -150,10 +158,12 @@ impl PullService {
                 if cursor.ahead.contains(one.sequence) || one.sequence > last {
                     continue;
                 }
-                cursor.ahead.insert(one.sequence);
-                if let Some(refusal) = word {
-                    self.refuse(&view.subscription, one, &refusal);
+                match word {
+                    Some(refusal) => self.refuse(&view.subscription, one, &refusal),
+                    None if receipts.settle(&self.parts, &view.subscription, one) => {}
+                    None => continue,
                 }
+                cursor.ahead.insert(one.sequence);
             }
             let newest = part.last.unwrap_or(EventId::MAX);
             let is_passed = words.last_key_value().is_none_or(|(wanted, _)| *wanted <= newest);
@@ -161,7 +171,7 @@ impl PullService {
                 break;
             }
         }
-        self.settle(worker, ack_state, cursor).await
+        self.settle(worker, ack_state, cursor).await.map(drop)
     }
 
     /// Drops the ids that are newer than everything that was handed out: nobody has to look for them.

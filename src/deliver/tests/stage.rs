@@ -136,6 +136,7 @@ impl Stage {
             }),
             receipts: ReceiptChecker {
                 issuer: ISSUER.to_owned(),
+                aliases: Vec::new(),
                 remote: no_remote_keys(&self.clock),
                 clock: Arc::clone(&clock) as _,
             },

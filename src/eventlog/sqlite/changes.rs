@@ -3,7 +3,9 @@
 use rusqlite::{Connection, params};
 
 use crate::event::{SubscriptionId, Timestamp};
-use crate::eventlog::sqlite::{attempts, letters, receipts, retries, rows, sequence_checkpoints};
+use crate::eventlog::sqlite::{
+    attempts, letters, receipt_keys, receipts, retries, rows, sequence_checkpoints,
+};
 use crate::eventlog::{Changes, Cursor, DeliveryKey};
 
 /// So many attempts, and so many receipts, of a forgotten subscription are dropped in one
@@ -21,7 +23,8 @@ pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Res
     changes.retries.iter().try_for_each(|retry| retries::put(connection, retry))?;
     changes.dead_letters.iter().try_for_each(|letter| letters::put(connection, letter))?;
     changes.attempts.iter().try_for_each(|attempt| attempts::put(connection, attempt))?;
-    changes.receipts.iter().try_for_each(|receipt| receipts::put(connection, receipt))
+    changes.receipts.iter().try_for_each(|receipt| receipts::put(connection, receipt))?;
+    changes.receipt_keys.iter().try_for_each(|key| receipt_keys::put(connection, key))
 }
 
 /// Drops what belongs to a subscription, of its attempts and receipts only so many that others need

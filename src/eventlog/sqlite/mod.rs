@@ -34,6 +34,7 @@ mod quarantine_sizes;
 mod queries;
 mod queue;
 mod readers;
+mod receipt_keys;
 mod receipts;
 mod records;
 mod registry;

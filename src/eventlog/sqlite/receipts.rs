@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
-use crate::eventlog::sqlite::{queries, rows};
+use crate::eventlog::sqlite::{queries, receipt_keys, rows};
 use crate::eventlog::{KeptReceipt, Page, ReceiptId};
 
 /// Keeps a receipt.
@@ -36,12 +36,14 @@ pub(super) fn forget(
     subscription: &SubscriptionId,
     most: usize,
 ) -> rusqlite::Result<usize> {
-    connection
+    let dropped = connection
         .prepare_cached(
             "DELETE FROM receipts WHERE id IN
                (SELECT id FROM receipts WHERE subscription = ? ORDER BY id LIMIT ?)",
         )?
-        .execute(params![subscription.as_str(), rows::signed(most as u64)])
+        .execute(params![subscription.as_str(), rows::signed(most as u64)])?;
+    receipt_keys::drop_of(connection, subscription)?;
+    Ok(dropped)
 }
 
 /// Drops those among so many of the oldest receipts that were received before a moment.
@@ -56,7 +58,7 @@ pub(super) fn prune(
              AND at < ?",
         )?
         .execute(params![rows::signed(most as u64), before.unix_nanos()])?;
-    Ok(())
+    receipt_keys::drop_old(connection)
 }
 
 /// Lists receipts of a subscription, oldest first.

@@ -9,15 +9,15 @@ use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::log::SqliteLog;
 use crate::eventlog::sqlite::queue::WriteRequest;
 use crate::eventlog::sqlite::{
-    attempts, given_up, letters, quarantine, quarantine_sizes, receipts, records, retries,
-    sequence_checkpoints,
+    attempts, given_up, letters, quarantine, quarantine_sizes, receipt_keys, receipts, records,
+    retries, sequence_checkpoints,
 };
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, Cursor, DeadLetter, DeadLetterCount, DeadLetterId,
     DeadLetterQuery, DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DroppedDeadLetter,
     GivenUp, KeptEntry, KeptReceipt, LogError, NewQuarantined, Page, Position, Quarantine,
     QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined,
-    ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries,
+    ReceiptId, ReceiptKey, Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries,
     SequenceCheckpoint, UnreadBytes,
 };
 
@@ -251,6 +251,11 @@ impl Receipts for SqliteLog {
     ) -> Result<Vec<KeptReceipt>, LogError> {
         let of = subscription.clone();
         self.readers.run("list receipts", move |c| receipts::list(c, &of, event, after, page)).await
+    }
+
+    async fn receipt_keys(&self, of: &SubscriptionId) -> Result<Vec<ReceiptKey>, LogError> {
+        let of = of.clone();
+        self.readers.run("list keys for receipts", move |c| receipt_keys::list(c, &of)).await
     }
 
     async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError> {

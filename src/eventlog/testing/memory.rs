@@ -15,8 +15,8 @@ use crate::eventlog::testing::memory_schemas::HeldSchemas;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DiskLevel, Draft,
     Entry, Extent, GivenUp, KeptReceipt, KeptSignature, Log, LogError, LogLimits, LowWatermark,
-    Observed, Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, Record, RecordKey,
-    Retention, Retry, Revision, SequenceCheckpoint, Trimmed,
+    Observed, Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, ReceiptKey, Record,
+    RecordKey, Retention, Retry, Revision, SequenceCheckpoint, Trimmed,
 };
 use crate::transparency::{HeldTree, LeafData};
 
@@ -52,6 +52,7 @@ pub(super) struct Held {
     pub(super) attempts: Vec<Attempt>,
     pub(super) receipts: BTreeMap<ReceiptId, KeptReceipt>,
     last_receipt: ReceiptId,
+    pub(super) receipt_keys: Vec<(ReceiptId, ReceiptKey)>,
     pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
     pub(super) last_quarantined: QuarantineId,
     pub(super) records: BTreeMap<RecordKey, Record>,
@@ -86,6 +87,7 @@ impl MemoryLog {
             attempts: Vec::new(),
             receipts: BTreeMap::new(),
             last_receipt: ReceiptId::default(),
+            receipt_keys: Vec::new(),
             quarantine: BTreeMap::new(),
             last_quarantined: QuarantineId::default(),
             records: BTreeMap::new(),
@@ -173,6 +175,31 @@ impl Held {
             let id = self.last_receipt;
             self.receipts.insert(id, KeptReceipt { id, ..receipt });
         }
+        for key in changes.receipt_keys {
+            self.receipt_keys.retain(|(_, kept)| *kept != key);
+            self.receipt_keys.push((self.last_receipt, key));
+        }
+        self.drop_receipt_keys();
+    }
+
+    /// Drops keys whose last receipt is gone, and of too many the one that was not used for longest.
+    pub(super) fn drop_receipt_keys(&mut self) {
+        let receipts = &self.receipts;
+        let first = |of: &SubscriptionId| {
+            receipts.iter().find(|(_, one)| one.key.subscription == *of).map(|(id, _)| *id)
+        };
+        self.receipt_keys
+            .retain(|(last, key)| first(&key.subscription).is_some_and(|first| *last >= first));
+        let mut counts = BTreeMap::new();
+        let mut kept: Vec<_> = std::mem::take(&mut self.receipt_keys);
+        kept.reverse();
+        kept.retain(|(_, key)| {
+            let count: &mut usize = counts.entry(key.subscription.clone()).or_default();
+            *count += 1;
+            *count <= ReceiptKey::MOST
+        });
+        kept.reverse();
+        self.receipt_keys = kept;
     }
 }
 

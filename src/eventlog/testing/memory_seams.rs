@@ -10,8 +10,8 @@ use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
     DeadLetterQuery, DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DroppedDeadLetter,
-    GivenUp, KeptReceipt, LogError, Page, Position, ReceiptId, Receipts, Record, RecordKey,
-    Registry, Retry, Revision, SavedDeliveries, SequenceCheckpoint,
+    GivenUp, KeptReceipt, LogError, Page, Position, ReceiptId, ReceiptKey, Receipts, Record,
+    RecordKey, Registry, Retry, Revision, SavedDeliveries, SequenceCheckpoint,
 };
 
 impl Held {
@@ -93,6 +93,7 @@ impl DeliveryState for MemoryLog {
         held.given_up.retain(|key, _| key.subscription != *subscription);
         held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
         held.receipts.retain(|_, receipt| receipt.key.subscription != *subscription);
+        held.drop_receipt_keys();
         Ok(())
     }
 
@@ -327,6 +328,12 @@ impl Receipts for MemoryLog {
         Ok(fill(receipts, page, |receipt| receipt.jws.len()))
     }
 
+    async fn receipt_keys(&self, of: &SubscriptionId) -> Result<Vec<ReceiptKey>, LogError> {
+        let held = self.hold()?;
+        let own = held.receipt_keys.iter().filter(|(_, key)| key.subscription == *of);
+        Ok(own.map(|(_, key)| key.clone()).rev().collect())
+    }
+
     async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError> {
         let mut counts = BTreeMap::new();
         for receipt in self.hold()?.receipts.values() {
@@ -345,6 +352,7 @@ impl Receipts for MemoryLog {
             held.receipts.values().filter(|receipt| receipt.key.subscription == *subscription);
         let oldest: Vec<_> = own.take(most).map(|receipt| receipt.id).collect();
         held.receipts.retain(|id, _| !oldest.contains(id));
+        held.drop_receipt_keys();
         Ok(oldest.len())
     }
 }

@@ -18,9 +18,9 @@ use crate::eventlog::{
     Entry, Extent, FencingEpoch, GivenUp, KeptContract, KeptEntry, KeptReceipt, KeptSchema,
     KeptSignature, Leases, Log, LogError, LogTree, LowWatermark, NewAction, NewQuarantined,
     NewSchema, Observed, Page, Position, Quarantine, QuarantineCount, QuarantineId,
-    QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined, ReceiptId, Receipts, Record,
-    RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint,
-    SignatureStore, Store, Trimmed, UnreadBytes,
+    QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined, ReceiptId, ReceiptKey, Receipts,
+    Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
+    SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes,
 };
 use crate::transparency::{LeafData, StoredSpan, TreeHash, TreeHead};
 
@@ -206,6 +206,7 @@ seam! {
     far {
         receipts(subscription: &SubscriptionId, event: Option<EventId>, after: ReceiptId, page: Page)
             -> Result<Vec<KeptReceipt>, LogError>;
+        receipt_keys(subscription: &SubscriptionId) -> Result<Vec<ReceiptKey>, LogError>;
         count_receipts() -> Result<Vec<(SubscriptionId, u64)>, LogError>;
         drop_receipts(subscription: &SubscriptionId, most: usize) -> Result<usize, LogError>;
     }

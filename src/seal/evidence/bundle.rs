@@ -3,11 +3,73 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{EventDigest, EventId, SubscriptionAsk, SubscriptionId, Timestamp, TokenDigest};
+use crate::event::{
+    ChainValue, EventDigest, EventId, SubscriptionAsk, SubscriptionId, Timestamp, TokenDigest,
+};
 use crate::keys::{KeyFailure, SigningKey};
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::{BUNDLE_TYPE, EventState};
 use crate::transparency::{LeafProof, SignedNote, TreeHash, TreeHead};
+
+/// The bundle before another one of its series.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PreviousBundle {
+    /// The SHA-256 of its bytes, all of them.
+    pub sha256: TokenDigest,
+    /// The sequence number at its last place.
+    pub sequence: u64,
+    /// The chain there.
+    pub chain: ChainValue,
+    /// Why the first place of the next bundle is a later one; nothing where it is the same.
+    pub gap: Option<SeriesGap>,
+}
+
+/// Why events stand in no bundle of a series.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SeriesGap {
+    /// They were dropped from the log before they could be exported.
+    Dropped,
+    /// The consumer may not hear them any more.
+    Withheld,
+}
+
+impl SeriesGap {
+    /// The stable word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Withheld => "withheld",
+        }
+    }
+
+    /// Reads the stable word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Dropped, Self::Withheld].into_iter().find(|gap| gap.word() == word)
+    }
+}
+
+/// Where a bundle stands in a series.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SeriesPlace {
+    /// It is the first.
+    First,
+    /// It comes after another one.
+    After(PreviousBundle),
+}
+
+impl SeriesPlace {
+    fn to_json(self) -> Value {
+        let Self::After(previous) = self else { return Value::Null };
+        let mut members = json!({
+            "sha256": previous.sha256.to_string(), "sequence": previous.sequence,
+            "chain": previous.chain.to_string(),
+        });
+        if let (Some(gap), Some(members)) = (previous.gap, members.as_object_mut()) {
+            members.insert("gap".to_owned(), json!(gap.word()));
+        }
+        members
+    }
+}
 
 /// What a bundle is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,6 +88,10 @@ pub struct Header {
     pub at: Timestamp,
     /// The tree over the log then; nothing in a bundle of before there was one.
     pub tree: Option<TreeHead>,
+    /// Where it stands in a series that is written by schedule; nothing if it is in none.
+    pub series: Option<SeriesPlace>,
+    /// What the gateway was called before: receipts to these names count.
+    pub aliases: Vec<String>,
     /// What the subscription asked for at the first place; nothing in a bundle of before that was said.
     pub asked: Option<SubscriptionAsk>,
 }
@@ -75,6 +141,12 @@ impl EvidenceBundle {
         if let (Some(tree), Some(members)) = (header.tree, line.as_object_mut()) {
             members.insert("tree".to_owned(), json!(tree));
         }
+        if let (false, Some(members)) = (header.aliases.is_empty(), line.as_object_mut()) {
+            members.insert("aliases".to_owned(), json!(header.aliases));
+        }
+        if let (Some(series), Some(members)) = (header.series, line.as_object_mut()) {
+            members.insert("previous".to_owned(), series.to_json());
+        }
         if let (Some(asked), Some(members)) = (&header.asked, line.as_object_mut()) {
             members.insert("asked".to_owned(), json!(asked));
             members.insert("sub_digest".to_owned(), json!(asked.digest()));
@@ -95,6 +167,12 @@ impl EvidenceBundle {
             Ok(jwks) => json!({"kind": "receipt-keys", "jwks": jwks, "fetched": fetched}),
             Err(problem) => json!({"kind": "receipt-keys", "jwks": null, "problem": problem}),
         })
+    }
+
+    /// Keys under which receipts of the subscription were checked and which are not in a set before, a JWK
+    /// Set in which each has a name of its own.
+    pub fn kept_receipt_keys(&mut self, jwks: &Value) -> String {
+        self.line(&json!({"kind": "receipt-keys", "jwks": jwks, "kept": true}))
     }
 
     /// A signed checkpoint, before the first event and after the last.

@@ -1,14 +1,17 @@
 //! Checks the events of a bundle: the chain, the form of the tokens, what is in them, and receipts.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
-use crate::event::{ChainValue, EventDigest, EventId, TokenDigest, json};
+use crate::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::{VerifyingKey, VerifyingKeys};
+use crate::seal::evidence::dates::{too_early, too_late};
 use crate::seal::evidence::examiner::{Checked, parsed, text_of, wrong};
-use crate::seal::evidence::{BundleTrust, Examiner, OpenedEvent};
+use crate::seal::evidence::{BundleTrust, Examiner, Header, MOST_RECEIPTS, OpenedEvent};
 use crate::seal::{
-    ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, ReceiptFault, ReceiptReader, open,
-    text,
+    ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, Receipt, ReceiptFault,
+    ReceiptReader, open, text,
 };
 
 impl Examiner<'_> {
@@ -32,6 +35,8 @@ impl Examiner<'_> {
         }
         self.next = Some(check.next);
         self.newest = self.newest.max(Some(id));
+        self.hold_range(id);
+        self.hold_kept(members);
         for finding in &check.findings {
             self.find(finding.to_string());
         }
@@ -75,11 +80,33 @@ impl Examiner<'_> {
             return wrong("the event in the token is not the one that the chain covers");
         }
         self.opened += 1;
-        if let Some(claims) = opened.claims().as_object() {
-            self.issued_not_before("the token", claims, Some(id));
+        if let Some(claims) = opened.claims().as_object()
+            && let Some(issued) = self.issued("the token", claims)
+        {
+            self.hold_date("the token", issued, Some(id));
         }
         let is_in_tree = members.contains_key("inclusion");
         Ok(Some(OpenedEvent { opened, is_in_tree, digest, event: (sequence, id), state }))
+    }
+
+    /// Notes an event that was not asked for.
+    fn hold_range(&mut self, id: EventId) {
+        let Some(header) = &self.header else { return };
+        let (is_before, is_beyond) =
+            (header.from.is_some_and(|from| id < from), header.to.is_some_and(|to| id > to));
+        if is_before || is_beyond {
+            let bound = if is_before { "before `from`" } else { "behind `to`" };
+            self.find(format!("the event lies {bound} of the head"));
+        }
+    }
+
+    /// Notes a contract that is said not to be kept: those of events in the tree are. Whoever opens tokens
+    /// sees which events name it.
+    fn hold_kept(&mut self, members: &Map<String, Value>) {
+        let is_unkept = std::mem::take(&mut self.is_unkept) && self.trust.opening_keys.is_none();
+        if is_unkept && members.contains_key("inclusion") {
+            self.find("its contract is left out, and it is no event of before".to_owned());
+        }
     }
 
     /// The key of the bundle that has signed what is in a token, if it is not believed.
@@ -98,9 +125,11 @@ impl Examiner<'_> {
         let (issuer, audience) = (&header.issuer, &header.audience);
         let opening = Opening::new(keys, issuer_keys, issuer, audience, self.trust.now);
         let opened = open(token, &Opening { stored: true, ..opening });
-        let opened = opened.map_err(|_| "the token cannot be opened with these keys")?;
-        let of = opened.claims().pointer("/sub_id/id").and_then(Value::as_str);
-        if of != Some(header.subscription.as_str()) {
+        let opened = opened.map_err(|error| match error.claim() {
+            Some(fault) => format!("the token is signed and cannot be true: {fault}"),
+            None => "the token cannot be opened with these keys".to_owned(),
+        })?;
+        if opened.subscription() != Some(header.subscription.as_str()) {
             return wrong("the token is of another subscription");
         }
         Ok(Some(opened))
@@ -114,8 +143,18 @@ impl Examiner<'_> {
         let Some(receipts) = members.get("receipts").and_then(Value::as_array) else {
             return self.find("`receipts` is missing or no list".to_owned());
         };
+        if receipts.len() > MOST_RECEIPTS {
+            self.find(format!("there are more than {MOST_RECEIPTS} receipts"));
+        }
         let before = self.receipts;
+        let mut statements = HashSet::new();
         for receipt in receipts {
+            // A signature can have two forms (ECDSA's `s` and `n - s`); what is signed has one.
+            let statement = receipt.as_str().and_then(|text| text.rsplit_once('.'));
+            if !statements.insert(statement.map(|(signed, _)| signed)) {
+                self.find("a receipt stands here twice".to_owned());
+                continue;
+            }
             match self.judge(receipt.as_str().unwrap_or_default(), at) {
                 Ok(Word::Kept { chained }) => {
                     self.receipts += 1;
@@ -132,29 +171,39 @@ impl Examiner<'_> {
         self.events_without_receipt += u64::from(self.receipts == before);
     }
 
+    /// Reads a receipt under each set of keys, and to each name of the gateway; of what is wrong, that it
+    /// does not fit a key of its name says most.
+    fn read_receipt(&self, receipt: &str, header: &Header) -> Result<Receipt, ReceiptFault> {
+        let mut said = Err(ReceiptFault::UnknownKey);
+        for keys in self.receipt_keys.iter().chain(&self.kept_receipt_keys) {
+            for audience in self.trust.addressees(&header.issuer, &header.aliases) {
+                let reader = ReceiptReader {
+                    keys,
+                    issuer: &header.audience,
+                    audience,
+                    // Its date is judged elsewhere, so that a false one is called so.
+                    now: Timestamp::MAX,
+                    leeway: BundleTrust::LEEWAY,
+                };
+                let read = reader.read(receipt.as_bytes());
+                if read.is_ok() {
+                    return read;
+                }
+                if said == Err(ReceiptFault::UnknownKey) {
+                    said = read;
+                }
+            }
+        }
+        said
+    }
+
     fn judge(
         &self,
         receipt: &str,
         (id, place, after): (EventId, PlaceClaims, ChainValue),
     ) -> Checked<Word> {
-        let (Some(keys), Some(header)) = (&self.receipt_keys, &self.header) else {
-            return Ok(Word::Unknown);
-        };
-        let reader = |audience| ReceiptReader {
-            keys,
-            issuer: &header.audience,
-            audience,
-            now: self.trust.now,
-            leeway: BundleTrust::LEEWAY,
-        };
-        let mut said = Err(ReceiptFault::Invalid);
-        for audience in self.trust.addressees(&header.issuer) {
-            said = reader(audience).read(receipt.as_bytes());
-            if said.is_ok() {
-                break;
-            }
-        }
-        let receipt = match said {
+        let Some(header) = &self.header else { return Ok(Word::Unknown) };
+        let receipt = match self.read_receipt(receipt, header) {
             Ok(receipt) => receipt,
             Err(ReceiptFault::UnknownKey) if self.trust.receipt_keys.is_none() => {
                 return Ok(Word::Unknown);
@@ -166,6 +215,11 @@ impl Examiner<'_> {
             }
             Err(fault) => return Err(format!("a receipt is no valid one: {fault}")),
         };
+        let dated = receipt.issued_at;
+        let misdated = too_early("a receipt", dated, Some(id));
+        if let Some(problem) = misdated.or_else(|| too_late("a receipt", dated, self.trust.now)) {
+            return Err(problem);
+        }
         // A receipt of a replay has no place.
         let place = receipt.sequence.map(|_| (place.sequence, after));
         receipt

@@ -6,8 +6,9 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{EventDigest, EventId, TokenDigest, json};
+use crate::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::VerifyingKeys;
+use crate::seal::evidence::series;
 use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, EventState, Header, LONGEST_LINE, ToldAsks, ToldStates};
@@ -94,7 +95,11 @@ pub struct Examiner<'a> {
     /// The keys that the bundle brings.
     pub(super) bundled: VerifyingKeys,
     pub(super) receipt_keys: Option<VerifyingKeys>,
+    /// The bundle's own sets of keys of before.
+    pub(super) kept_receipt_keys: Vec<VerifyingKeys>,
     pub(super) next: Option<PlaceClaims>,
+    /// The place before the first event: its sequence number and the chain there.
+    pub first_place: Option<(u64, ChainValue)>,
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
@@ -103,6 +108,10 @@ pub struct Examiner<'a> {
     /// What became of the events.
     pub states: ToldStates,
     pub(super) notes: ToldNotes,
+    /// The latest date of what was signed so far.
+    pub(super) dated: Option<Timestamp>,
+    /// Whether the contract of the next event is said not to be kept.
+    pub(super) is_unkept: bool,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -112,6 +121,8 @@ pub struct Examiner<'a> {
     pub receipt_keys_problem: Option<String>,
     /// The names of keys that have signed something and are not believed.
     pub missing_keys: BTreeSet<String>,
+    /// Members of lines, `kind.name`, that a later gateway may have written and that nothing was held against.
+    pub unknown_members: BTreeSet<String>,
     /// Events that were read.
     pub events: u64,
     /// Tokens that were opened.
@@ -162,17 +173,22 @@ impl<'a> Examiner<'a> {
             keys: trust.issuer_keys.cloned().unwrap_or_default(),
             bundled: VerifyingKeys::default(),
             receipt_keys: trust.receipt_keys.cloned(),
+            kept_receipt_keys: Vec::new(),
             next: None,
+            first_place: None,
             newest: None,
             tree: ToldTree::default(),
             asked: ToldAsks::default(),
             states: ToldStates::default(),
             notes: ToldNotes::default(),
+            dated: None,
+            is_unkept: false,
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
             receipt_keys_problem: None,
             missing_keys: BTreeSet::new(),
+            unknown_members: BTreeSet::new(),
             events: 0,
             opened: 0,
             receipts: 0,
@@ -209,6 +225,11 @@ impl<'a> Examiner<'a> {
     /// from before its first leaf.
     pub const fn unproved(&self) -> u64 {
         self.tree.unproved
+    }
+
+    /// The place behind the last event: its sequence number and the chain there.
+    pub fn last_place(&self) -> Option<(u64, ChainValue)> {
+        self.next.map(|next| (next.sequence.saturating_sub(1), next.previous))
     }
 
     /// The sequence number of the last event that was read.
@@ -260,6 +281,7 @@ impl<'a> Examiner<'a> {
             return wrong("this is no JSON object, or too long a one");
         };
         let kind = text_of(&members, "kind")?;
+        self.note_unknown(kind, &members);
         self.expect(kind);
         match (self.stage, kind) {
             (Stage::Header, "evidence") => {
@@ -315,6 +337,9 @@ impl<'a> Examiner<'a> {
             self.find("the first checkpoint is missing before this line".to_owned());
             self.stage = Stage::Events;
         }
+        if matches!(kind, "contract" | "event") && self.tree.has_proof() {
+            self.find("the proof of consistency does not stand before the last place".to_owned());
+        }
         if self.stage == Stage::Events && kind == "closing" {
             self.find("the last checkpoint is missing before this line".to_owned());
             self.stage = Stage::Closing;
@@ -343,8 +368,14 @@ impl<'a> Examiner<'a> {
             to: bound("to")?,
             at: parsed(members, "at")?,
             tree: self.tree.begin(members.get("tree"))?,
+            series: series::read(members.get("previous"))?,
+            aliases: series::aliases(members.get("aliases"))?,
             asked: self.take_asked(members)?,
         };
+        self.hold_order("the bundle", header.at, None);
+        if header.from.zip(header.to).is_some_and(|(from, to)| from > to) {
+            self.find("`from` lies behind `to`".to_owned());
+        }
         let issuer = header.issuer.clone();
         self.header = Some(header);
         self.stage = Stage::Keys;
@@ -358,7 +389,10 @@ impl<'a> Examiner<'a> {
     fn take_contract(&mut self, mut members: Map<String, Value>) -> Checked<Option<BundleLine>> {
         let dataschema = text_of(&members, "dataschema")?.to_owned();
         let (schema, told) = match members.remove("schema") {
-            Some(Value::Null) | None => (None, None),
+            Some(Value::Null) | None => {
+                self.is_unkept = true;
+                (None, None)
+            }
             Some(schema) => {
                 let document = text_of(&members, "document")?.to_owned();
                 if parsed::<TokenDigest>(&members, "sha256")? != TokenDigest::of(&document) {

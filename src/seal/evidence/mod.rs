@@ -8,7 +8,9 @@ mod bundle;
 mod events;
 mod examiner;
 mod dates;
+mod members;
 mod notes;
+mod series;
 mod signatures;
 mod state;
 mod telling;
@@ -18,7 +20,7 @@ mod trust;
 mod witness_trust;
 
 pub use asked::{AskedFrom, ToldAsks, unlike_documents};
-pub use bundle::{EventLine, EvidenceBundle, Header};
+pub use bundle::{EventLine, EvidenceBundle, Header, PreviousBundle, SeriesGap, SeriesPlace};
 pub use examiner::{BundleLine, Examiner, Flaw, OpenedEvent};
 pub use state::{EventState, ToldStates};
 pub use told_notes::BundleCosignature;
@@ -27,6 +29,9 @@ pub use witness_trust::{WitnessTrust, WitnessTrustError};
 
 /// The longest line, in bytes: a contract with its schema fits.
 pub const LONGEST_LINE: usize = 4 * 1024 * 1024;
+
+/// Receipts of one event that go into a bundle, live and of replays together.
+pub const MOST_RECEIPTS: usize = 32;
 
 /// The `typ` of the signature over a bundle.
 const BUNDLE_TYPE: &str = "evidence+jwt";

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::event::{EventId, Timestamp};
 use crate::seal::evidence::examiner::{Checked, parsed, wrong};
-use crate::seal::evidence::{BundleCosignature, BundleTrust, Examiner};
+use crate::seal::evidence::{BundleCosignature, BundleTrust, Examiner, Header};
 use crate::transparency::{LogNote, SignedNote, TreeHash, TreeRoot, verify_consistency};
 
 /// A bundle has no more: one for each tree that one of at most 16 witnesses cosigned last.
@@ -36,9 +36,10 @@ impl Examiner<'_> {
         }
         let note: SignedNote = parsed(members, "note")?;
         let said: LogNote = note.text.parse().map_err(|_| "`note` is no checkpoint of a log")?;
-        if said.origin != LogNote::origin_of_issuer(&header.issuer) {
+        if !self.is_own(header, &said.origin) {
             return Err(format!(
-                "the checkpoint is of the log {}, not of this gateway",
+                "the checkpoint is of the log {}, not of this gateway: if it was called so, name it with \
+                 --issuer, or give the log's key",
                 said.origin
             ));
         }
@@ -60,6 +61,17 @@ impl Examiner<'_> {
             self.take_cosignature(BundleCosignature { witness, size: said.tree.size, at });
         }
         Ok(())
+    }
+
+    /// Whether a log is this gateway's: below its name, or below one that it had before. What it was called is
+    /// its own word, so that whoever believes witnesses has to name it or to know the log's key: an operator
+    /// could have two logs.
+    fn is_own(&self, header: &Header, origin: &str) -> bool {
+        let is_of = |issuer: &String| LogNote::origin_of_issuer(issuer) == origin;
+        let is_known = self.trust.witnesses.is_none_or(|trust| trust.origin() == Some(origin));
+        is_of(&header.issuer)
+            || self.trust.issuers.iter().any(is_of)
+            || (is_known && header.aliases.iter().any(is_of))
     }
 
     fn take_cosignature(&mut self, one: BundleCosignature) {
@@ -138,8 +150,8 @@ impl Examiner<'_> {
     /// Says at the end what the cosignatures do not show.
     pub(super) fn finish_notes(&mut self, closed: Option<Timestamp>) {
         let (Some(trust), Some(header)) = (self.trust.witnesses, &self.header) else { return };
-        let own = LogNote::origin_of_issuer(&header.issuer);
-        if let Some(other) = trust.origin().filter(|origin| *origin != own) {
+        if let Some(other) = trust.origin().filter(|origin| !self.is_own(header, origin)) {
+            let own = LogNote::origin_of_issuer(&header.issuer);
             self.find(format!(
                 "the bundle is of the log {own}, and what is known is of the log {other}"
             ));

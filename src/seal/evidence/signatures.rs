@@ -4,10 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::event::{ChainValue, Timestamp};
 use crate::keys::VerifyingKeys;
+use crate::seal::evidence::dates::too_early;
 use crate::seal::evidence::examiner::{Checked, Stage, wrong};
 use crate::seal::evidence::{BUNDLE_TYPE, BundleTrust, Examiner};
 use crate::seal::open::check_parties;
-use crate::seal::signed::seconds;
 use crate::seal::{
     ChainCheck, ChainStanding, Checkpoint, CheckpointReader, OpenLimits, PlaceClaims, signed,
     signer_of,
@@ -15,6 +15,8 @@ use crate::seal::{
 
 /// Keys that are told to be missing.
 const MOST_MISSING: usize = 32;
+/// Sets of keys for receipts beside that of now.
+const MOST_KEPT_SETS: usize = 128;
 /// Characters that a bundle may say about why it has no keys for receipts.
 const LONGEST_PROBLEM: usize = 300;
 
@@ -24,8 +26,11 @@ impl Examiner<'_> {
         let own = VerifyingKeys::from_json(jwks.to_string().as_bytes())
             .map_err(|error| format!("the key set cannot be used: {error}"))?;
         self.bundled
-            .join(own)
+            .join(own.clone())
             .map_err(|_| "a key of the set has the name of another key of the bundle")?;
+        if let Some(kid) = own.misnamed() {
+            self.find(format!("the key `{kid}` is not named by its RFC 7638 thumbprint"));
+        }
         self.bundled_keys = self.bundled.thumbprints();
         if self.trust.issuer_keys.is_none() {
             self.keys = self.bundled.clone();
@@ -41,10 +46,29 @@ impl Examiner<'_> {
         let jwks = members.get("jwks").unwrap_or(&Value::Null).to_string();
         let own = VerifyingKeys::from_json(jwks.as_bytes())
             .map_err(|error| format!("the keys for receipts cannot be used: {error}"))?;
+        if members.get("kept") == Some(&Value::Bool(true)) {
+            return self.take_kept_receipt_keys(own);
+        }
         if self.receipt_keys.is_none() {
-            self.bundled_receipt_keys = own.thumbprints();
+            self.bundled_receipt_keys.extend(own.thumbprints());
             self.receipt_keys = Some(own);
         }
+        Ok(())
+    }
+
+    /// Takes keys under which receipts were checked when they came, and which the consumer may have
+    /// replaced since.
+    fn take_kept_receipt_keys(&mut self, keys: VerifyingKeys) -> Checked<()> {
+        if self.trust.receipt_keys.is_some() {
+            return Ok(());
+        }
+        if self.kept_receipt_keys.len() == MOST_KEPT_SETS {
+            return wrong("there are too many lines with keys for receipts");
+        }
+        self.bundled_receipt_keys.extend(keys.thumbprints());
+        self.bundled_receipt_keys.sort();
+        self.bundled_receipt_keys.dedup();
+        self.kept_receipt_keys.push(keys);
         Ok(())
     }
 
@@ -54,7 +78,8 @@ impl Examiner<'_> {
             issuer_keys: &self.keys,
             issuer: &header.issuer,
             audience: &header.audience,
-            now: self.trust.now,
+            // Its date is judged below, so that a false one is called so.
+            now: Timestamp::MAX,
             leeway: BundleTrust::LEEWAY,
         };
         let Ok(checkpoint) = reader.read_place(token) else {
@@ -64,7 +89,11 @@ impl Examiner<'_> {
         if checkpoint.subscription != header.subscription {
             return wrong("the checkpoint is of another subscription");
         }
-        self.not_before("the checkpoint", checkpoint.issued_at, checkpoint.head.max(self.newest));
+        let newest = checkpoint.head.max(self.newest);
+        self.hold_order("the checkpoint", checkpoint.issued_at, newest);
+        if checkpoint.head < self.newest {
+            self.find("the checkpoint has an older `head` than an event before it".to_owned());
+        }
         self.hold_against_asked(checkpoint.sub_digest);
         self.tree.follow(checkpoint.tree)?;
         if let Some(head) = checkpoint.tree {
@@ -81,6 +110,7 @@ impl Examiner<'_> {
         {
             return wrong("the chain does not begin where that of the subscription does");
         }
+        self.first_place = Some((checkpoint.sequence, checkpoint.chain));
         let sequence = checkpoint.sequence.saturating_add(1);
         self.next = Some(PlaceClaims { sequence, previous: checkpoint.chain });
         Ok(())
@@ -113,9 +143,9 @@ impl Examiner<'_> {
         };
         let Some(header) = &self.header else { return wrong("there is no header") };
         let (at, newest, head) = (header.at, self.newest, header.tree);
-        let of = claims.get("sub_id").and_then(|subject| subject.get("id")?.as_str());
+        let of = signed::statement(&claims).map(|(_, subscription)| subscription);
         if check_parties(&claims, &header.issuer, &header.audience).is_none()
-            || of != Some(header.subscription.as_str())
+            || of.as_ref() != Some(&header.subscription)
         {
             return wrong("the closing signature is of another bundle");
         }
@@ -125,13 +155,17 @@ impl Examiner<'_> {
         {
             return wrong("lines before this one were added, removed or altered");
         }
-        self.not_before("the bundle", at, newest);
+        if let Some(problem) = too_early("the bundle", at, newest) {
+            self.find(problem);
+        }
         if let Some(head) = head {
             self.not_before_witnesses("the bundle", at, head.tree.size);
         }
-        let closed = seconds(&claims, "iat").map(Timestamp::from_unix_seconds);
+        let closed = self.issued("the closing line", &claims);
         self.finish_notes(closed);
-        self.issued_not_before("the closing line", &claims, newest);
+        if let Some(issued) = closed {
+            self.hold_order("the closing line", issued, newest);
+        }
         Ok(())
     }
 

@@ -123,7 +123,7 @@ impl Examiner<'_> {
             Some(EventState::GivenUp { at, .. }) => {
                 self.states.given_up += 1;
                 if let Some(at) = at {
-                    self.not_before("the dead letter", *at, Some(id));
+                    self.hold_date("the dead letter", *at, Some(id));
                 }
             }
         }

@@ -49,6 +49,11 @@ impl ToldTree {
         }
     }
 
+    /// Whether a proof of consistency waits for the last place.
+    pub(super) const fn has_proof(&self) -> bool {
+        self.proof.is_some()
+    }
+
     /// Takes the tree of a place: it is the one before, or that one has grown.
     pub(super) fn follow(&mut self, tree: Option<TreeHead>) -> Result<(), String> {
         let Some(before) = self.head else {

@@ -49,9 +49,15 @@ impl BundleTrust<'_> {
         self.issuers.is_empty() || self.issuers.iter().any(|one| one == issuer)
     }
 
-    /// Every name that receipts to the gateway may have as their audience, beginning with that of the bundle.
-    pub(super) fn addressees<'b>(&'b self, issuer: &'b str) -> impl Iterator<Item = &'b str> {
-        let others = self.issuers.iter().map(String::as_str).filter(move |one| *one != issuer);
-        std::iter::once(issuer).chain(others)
+    /// Every name that receipts to the gateway may have as their audience, beginning with that of the bundle:
+    /// those that are believed and, where nothing was said of that, those that the bundle says.
+    pub(super) fn addressees<'b>(
+        &'b self,
+        issuer: &'b str,
+        aliases: &'b [String],
+    ) -> impl Iterator<Item = &'b str> {
+        let said = aliases.iter().filter(|_| self.issuers.is_empty());
+        let others = self.issuers.iter().chain(said).map(String::as_str);
+        std::iter::once(issuer).chain(others.filter(move |one| *one != issuer))
     }
 }

@@ -10,6 +10,7 @@ fn checkpoint() -> Checkpoint {
     let subscription: SubscriptionId = "orders".parse().unwrap();
     Checkpoint {
         issuer: ISSUER.to_owned(),
+        issuer_next: None,
         audience: AUDIENCE.to_owned(),
         issued_at: NOW,
         chain: ChainValue::start(&subscription),

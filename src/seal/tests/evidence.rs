@@ -18,6 +18,8 @@ fn header() -> Header {
         to: Some(EventId::MAX),
         at: NOW,
         tree: None,
+        series: None,
+        aliases: Vec::new(),
         asked: None,
     }
 }
@@ -62,12 +64,13 @@ fn written(
     let checkpoint = |sequence: u64, chain: ChainValue, tree: Option<TreeHead>| {
         let checkpoint = Checkpoint {
             issuer: ISSUER.to_owned(),
+            issuer_next: None,
             audience: AUDIENCE.to_owned(),
             issued_at: NOW,
             chain,
             subscription: id.clone(),
             sequence,
-            head: None,
+            head: (sequence > 0).then(|| EventId::first_of(sequence)),
             ended: Vec::new(),
             ending: Vec::new(),
             closing: false,

@@ -98,5 +98,8 @@ fn with(content_encryption: ContentEncryption) -> Options {
 }
 
 fn event() -> Value {
-    json!({"specversion": "1.0", "id": "01", "data": {"orderId": "101", "amount": 100}})
+    json!({
+        "specversion": "1.0", "id": "01", "data": {"orderId": "101", "amount": 100},
+        "dataschema": "https://events.example.com/schemas/shop/Order/1.0.0",
+    })
 }

@@ -7,7 +7,7 @@ use base64_simd::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
 use super::*;
-use crate::seal::{OpenLimits, compression, content, inspect, open};
+use crate::seal::{ClaimFault, OpenLimits, compression, content, inspect, open};
 
 fn base64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode_to_string(bytes)
@@ -66,7 +66,8 @@ fn refused(token: &str, opening: &Opening<'_>) -> bool {
     match open(token, opening) {
         Ok(_) => false,
         Err(error) => {
-            assert_eq!(error.to_string(), "the token cannot be opened");
+            let claim = error.claim().map_or_else(String::new, |fault| format!(": {fault}"));
+            assert_eq!(error.to_string(), format!("the token cannot be opened{claim}"));
             true
         }
     }
@@ -288,10 +289,10 @@ fn claims_that_are_not_for_us_now_are_refused() {
     };
     let previous = ChainValue::from_bytes([7; 32]).to_string();
     for good in [
-        json!({"aud": ["another", AUDIENCE]}),
+        json!({"aud": [AUDIENCE]}),
         json!({"iat": now + 60}),
         json!({"exp": now - 59}),
-        json!({"exp": 1e12}),
+        json!({"exp": 1_000_000_000_000_i64}),
         json!({"nbf": now + 60}),
         json!({"iat": 0.5}),
         json!({"seq": 1, "prv": previous}),
@@ -304,6 +305,7 @@ fn claims_that_are_not_for_us_now_are_refused() {
         json!({"iss": null}),
         json!({"aud": "https://shop.example.net"}),
         json!({"aud": ["another"]}),
+        json!({"aud": ["another", AUDIENCE]}),
         json!({"aud": [AUDIENCE, 7]}),
         json!({"aud": null}),
         json!({"iat": now + 61}),
@@ -337,6 +339,75 @@ fn claims_that_are_not_for_us_now_are_refused() {
     assert!(opens(&json!({"iat": now - 3660}), &young));
     assert!(!opens(&json!({"iat": now - 3661}), &young));
     assert!(!opens(&json!({"events": {"another": {}}}), &young));
+}
+
+#[test]
+fn what_the_issuer_has_signed_and_cannot_be_true_is_told() {
+    let parties = Parties::usual();
+    let previous = ChainValue::from_bytes([7; 32]).to_string();
+    let event = |event: Value| json!({"events": {"e": event}});
+    let schema = json!({"dataschema": "https://x.example/schemas/a/B/1.0.0"});
+    let salt = "BwcHBwcHBwcHBwcHBwcHBw";
+    let cases = [
+        (json!({"iat": NOW.unix_seconds() + 61}), Some(ClaimFault::Future)),
+        (json!({"seq": 1, "prv": previous, "rpl": "x"}), Some(ClaimFault::PlacedReplay)),
+        (json!({"sub_id": {"format": "opaque", "id": "orders"}}), None),
+        (json!({"sub_id": {"format": "email", "id": "orders"}}), Some(ClaimFault::Subject)),
+        (json!({"sub_id": "orders"}), Some(ClaimFault::Subject)),
+        (json!({"toe": 7}), None),
+        (event(json!({"time": "1969-12-31T23:59:59.9Z"})), None),
+        (event(json!({"time": "1970-01-01T00:00:07.9Z"})), Some(ClaimFault::OccurredAt)),
+        (json!({"toe": 7, "events": {"e": {"time": "1970-01-01T00:00:07.9Z"}}}), None),
+        (
+            json!({"toe": 8, "events": {"e": {"time": "1970-01-01T00:00:07.9Z"}}}),
+            Some(ClaimFault::OccurredAt),
+        ),
+        (
+            json!({"toe": 7.0, "events": {"e": {"time": "1970-01-01T00:00:07.9Z"}}}),
+            Some(ClaimFault::OccurredAt),
+        ),
+        (event(json!({"time": 7})), Some(ClaimFault::OccurredAt)),
+        (event(schema.clone()), None),
+        (
+            json!({"pub_ver": "1.0.0", "events": {"e": schema}}),
+            Some(ClaimFault::PublicationVersion),
+        ),
+        (json!({"slt": salt, "pub_ver": "1.0.0", "events": {"e": schema}}), None),
+        (json!({"slt": salt, "events": {"e": schema}}), Some(ClaimFault::PublicationVersion)),
+        (json!({"slt": salt, "pub_ver": "1.0.0"}), Some(ClaimFault::PublicationVersion)),
+        (
+            json!({"slt": salt, "pub_ver": "1.0.1", "events": {"e": schema}}),
+            Some(ClaimFault::PublicationVersion),
+        ),
+    ];
+    for (changes, fault) in cases {
+        let mut claims = claims();
+        for (member, value) in changes.as_object().unwrap() {
+            claims[member] = value.clone();
+        }
+        let inner = sign(&parties, &inner_header(&parties), &claims.to_string());
+        let opened = open(&encrypt(&parties, &json!({}), &inner), &parties.opening());
+        assert_eq!(opened.err().map(|error| error.claim()), fault.map(Some), "{changes}");
+    }
+}
+
+#[test]
+fn a_number_that_is_not_in_its_one_text_is_not_opened() {
+    let parties = Parties::usual();
+    let told = |number: &str| {
+        let body = claims().to_string();
+        let body = body.replace(r#"{"e":{}}"#, &format!(r#"{{"e":{{"data":[{number}]}}}}"#));
+        assert!(body.contains(number));
+        let inner = sign(&parties, &inner_header(&parties), &body);
+        let opened = open(&encrypt(&parties, &json!({}), &inner), &parties.opening());
+        opened.err().map(|error| error.claim())
+    };
+    for good in ["0", "300", "1e+21", "1e-7", "1152921504606846976", "-0.5"] {
+        assert_eq!(told(good), None, "{good}");
+    }
+    for bad in ["-0", "300.0", "3e2", "1E+21", "1e21", "789.34000000000003", "0.10", "-0.0"] {
+        assert_eq!(told(bad), Some(Some(ClaimFault::Number)), "{bad}");
+    }
 }
 
 #[test]

@@ -142,11 +142,14 @@ fn bundle(parties: &Parties) -> Vec<String> {
         to: Some(EventId::MAX),
         at: NOW,
         tree: None,
+        series: None,
+        aliases: Vec::new(),
         asked: None,
     };
     let place = |sequence: u64, chain: ChainValue| {
         let place = Checkpoint {
             issuer: ISSUER.to_owned(),
+            issuer_next: None,
             audience: AUDIENCE.to_owned(),
             issued_at: NOW,
             chain,

@@ -56,6 +56,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "deliver",
         ],
     ),
+    ("archive", &["event", "ambient", "telemetry", "eventlog", "egress", "aws"]),
     (
         "api",
         &[
@@ -77,6 +78,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "seal",
             "deliver",
             "jobs",
+            "archive",
         ],
     ),
     ("console", &[]),
@@ -100,6 +102,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "seal",
             "deliver",
             "jobs",
+            "archive",
             "api",
         ],
     ),

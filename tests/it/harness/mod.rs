@@ -9,6 +9,7 @@
 pub mod aws;
 mod connections;
 mod disk;
+mod documented;
 mod gateway;
 mod guarded;
 mod load;
@@ -22,6 +23,7 @@ mod waiting;
 mod witness;
 
 pub use disk::Number;
+pub use documented::assert_members_are_documented;
 pub use gateway::{
     ACCESS_KEY, ACCESS_SECRET, Answer, TestGateway, answer, free_port,
     let_operational_events_cross, order_by_number, order_created, settle_in,

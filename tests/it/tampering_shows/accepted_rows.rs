@@ -102,24 +102,12 @@ impl Honest<'_> {
     ) -> AcceptedRow {
         let mut answers = self.answers.clone();
         alter(&mut answers);
-        self.row(name, signed(&answers, &self.scene.signing), self.bundle.lines())
+        row(name, signed(&answers, &self.scene.signing), self.bundle.lines())
     }
 
     /// A row with the honest answers and another bundle.
     fn bundled(&self, name: &'static str, bundle: &BundleParts) -> AcceptedRow {
-        self.row(name, signed(&self.answers, &self.scene.signing), bundle.lines())
-    }
-
-    fn row(&self, name: &'static str, answers: Vec<String>, lines: Vec<String>) -> AcceptedRow {
-        AcceptedRow {
-            name,
-            answers,
-            lines,
-            scope: AcceptedScope::default(),
-            verdict: "valid",
-            counted: (3, 0, 0, 0),
-            says: "",
-        }
+        row(name, signed(&self.answers, &self.scene.signing), bundle.lines())
     }
 
     /// The honest bundle without some events, though its tree has them.
@@ -133,6 +121,19 @@ impl Honest<'_> {
         }
         bundle.tree.clone_from(&self.bundle.tree);
         bundle
+    }
+}
+
+/// A row in which nothing is wrong.
+fn row(name: &'static str, answers: Vec<String>, lines: Vec<String>) -> AcceptedRow {
+    AcceptedRow {
+        name,
+        answers,
+        lines,
+        scope: AcceptedScope::default(),
+        verdict: "valid",
+        counted: (3, 0, 0, 0),
+        says: "",
     }
 }
 
@@ -317,7 +318,7 @@ fn forged(honest: &Honest<'_>) -> Vec<AcceptedRow> {
     let with = |name, first: String| {
         let mut answers = signed(&honest.answers, &scene.signing);
         answers[0] = first;
-        honest.row(name, answers, lines())
+        row(name, answers, lines())
     };
     let first = sign_accepted(&honest.answers[0], &scene.signing).unwrap();
     let claims = |alter: &dyn Fn(&mut Value)| {

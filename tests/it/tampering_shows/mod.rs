@@ -9,7 +9,10 @@ mod rows;
 mod scene;
 mod witnessed;
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
 
 use sealway::event::DocumentAsk;
 use sealway::proof::{AcceptedCheck, verify_bundle, verify_bundle_against};
@@ -20,7 +23,9 @@ use scene::{NOW, Scene, Trusted};
 
 /// A bundle after a tampering, and what it must be called.
 struct Row {
-    /// What was done, by whom.
+    /// By whom.
+    who: &'static str,
+    /// What was done.
     name: &'static str,
     /// The lines, with their ends.
     lines: Vec<String>,
@@ -65,6 +70,64 @@ fn each_tampering_gets_its_verdict() {
     }
 
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The table of the documentation: whoever reads it sees each row that is tried here.
+fn table(scene: &Scene) -> String {
+    let mut names = HashSet::new();
+    let mut table =
+        "| Who | What is done | Verdict | What is said |\n|---|---|---|---|\n".to_owned();
+    let mut tell = |who, name, verdict, says: &str| {
+        assert!(names.insert((who, name)), "each row has a name of its own: {name}");
+        let says = says.trim_end_matches(':');
+        let _ = writeln!(table, "| {who} | {name} | `{verdict}` | {says} |");
+    };
+    for row in rows::all(scene).into_iter().chain(witnessed::all(scene)) {
+        tell(row.who, row.name, row.verdict, row.says);
+    }
+    for row in accepted_rows::all(scene) {
+        let (_, missing, ..) = row.counted;
+        let is_missing = missing > 0 && row.says.is_empty();
+        let says = if is_missing { "an accepted event is missing" } else { row.says };
+        tell("the operator, before a producer with its answers", row.name, row.verdict, says);
+    }
+    table
+}
+
+#[test]
+fn the_table_in_the_documentation_is_this_one() {
+    const BEGIN: &str = "<!-- tamperings: UPDATE_SCHEMAS=1 writes this table -->\n";
+    const END: &str = "<!-- end of tamperings -->\n";
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/proof.md");
+    let text = fs::read_to_string(&page).unwrap();
+    let (before, rest) = text.split_once(BEGIN).unwrap();
+    let (told, after) = rest.split_once(END).unwrap();
+
+    let expected = table(&Scene::new());
+    if env::var_os("UPDATE_SCHEMAS").is_some() {
+        fs::write(&page, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(told, expected, "UPDATE_SCHEMAS=1 writes it");
+    }
+}
+
+#[test]
+fn a_member_of_a_later_gateway_is_told_and_no_flaw() {
+    let scene = Scene::new();
+    let mut lines = scene.bundle().lines();
+    lines.pop();
+    lines[5] = lines[5].replacen('{', "{\"of-a-later-gateway\":1,", 1);
+    let keys = scene.trusted(Trusted::OUTSIDE);
+    let trust = BundleTrust { issuer_keys: keys.issuer.as_ref(), ..BundleTrust::none(NOW) };
+
+    let lines = scene.bundle().close(lines).concat();
+    let found = verify_bundle(&mut lines.as_bytes(), trust).unwrap();
+
+    assert_eq!(found.verdict().word(), "valid");
+    assert_eq!(
+        found.examined.unknown_members.iter().collect::<Vec<_>>(),
+        ["event.of-a-later-gateway"]
+    );
 }
 
 #[test]

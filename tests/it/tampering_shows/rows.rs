@@ -1,12 +1,14 @@
 //! The tamperings.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use sealway::event::{ChainValue, EventDigest, TokenDigest};
+use sealway::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest};
 use sealway::seal::PlaceClaims;
 
 use crate::tampering_shows::scene::{
-    BundleParts, CONTRACT, EventPart, LONG_AGO, NOW, Scene, Trusted, event, id, place,
+    BundleParts, CONTRACT, EventPart, LONG_AGO, NOW, Said, Scene, Trusted, event, id, place,
 };
 use crate::tampering_shows::{Row, asked};
 
@@ -19,10 +21,12 @@ const LAST: usize = 8;
 const CLOSING: usize = 9;
 
 pub fn all(scene: &Scene) -> Vec<Row> {
-    let told = asked::all(scene);
-    [untouched(scene), by_outsiders(scene), by_the_consumer(scene), by_the_operator(scene), told]
-        .into_iter()
-        .flatten()
+    let of = |who, rows: Vec<Row>| rows.into_iter().map(move |row| Row { who, ..row });
+    of("nobody", untouched(scene))
+        .chain(of("an outsider", by_outsiders(scene)))
+        .chain(of("the consumer", by_the_consumer(scene)))
+        .chain(of("the operator, who signs", by_the_operator(scene)))
+        .chain(asked::all(scene))
         .collect()
 }
 
@@ -33,6 +37,7 @@ pub(super) fn row(
     says: &'static str,
 ) -> Row {
     Row {
+        who: "",
         name,
         lines,
         trusted: Trusted::ALL,
@@ -200,6 +205,9 @@ fn by_the_consumer(scene: &Scene) -> Vec<Row> {
         bundle.events[1].receipts = vec![receipt];
         bundle.lines()
     };
+    let dated = |seconds: i64| {
+        with(scene.receipt(1, |claims| drop(claims.insert("iat".into(), json!(seconds)))))
+    };
     let mut altered = scene.receipt(1, |_| {});
     altered.truncate(altered.len() - 4);
     altered.push_str("AAAA");
@@ -235,6 +243,12 @@ fn by_the_consumer(scene: &Scene) -> Vec<Row> {
             "no valid one",
         ),
         wrong("a receipt was altered", with(altered), "no valid one"),
+        wrong("a receipt is dated before its event", dated(LONG_AGO), "a receipt is dated 2020"),
+        wrong(
+            "a receipt is dated tomorrow",
+            dated(NOW.unix_seconds() + 86_400),
+            "which lies in the future",
+        ),
         wrong(
             "a receipt is signed with a key that the consumer does not know",
             with(scene.receipt_of_another_key(1)),
@@ -243,7 +257,7 @@ fn by_the_consumer(scene: &Scene) -> Vec<Row> {
         Row {
             trusted: Trusted { receipts: false, ..Trusted::ALL },
             ..row(
-                "the same, without the consumer's keys",
+                "the same, seen without the consumer's keys: it is counted",
                 with(scene.receipt_of_another_key(1)),
                 "valid",
                 "",
@@ -266,6 +280,8 @@ fn by_the_operator(scene: &Scene) -> Vec<Row> {
         contracts(scene),
         contents(scene),
         names_and_forms(scene),
+        claims(scene),
+        frames(scene),
         trees(scene),
         receipts(scene),
     ]
@@ -306,9 +322,48 @@ fn dates(scene: &Scene) -> Vec<Row> {
             signed(scene, |bundle| {
                 bundle.first.insert("iat".into(), json!(NOW.unix_seconds() + 86_400));
             }),
-            "the checkpoint is not signed",
+            "which lies in the future",
+        ),
+        wrong(
+            "the bundle is dated tomorrow",
+            signed(scene, |bundle| bundle.header["at"] = json!(tomorrow())),
+            "the bundle is dated 2026-11-22",
+        ),
+        wrong(
+            "the closing line is dated tomorrow",
+            signed(scene, |bundle| bundle.closed += 86_400),
+            "the closing line is dated 2026-11-22",
+        ),
+        wrong(
+            "the closing line is dated before the places that it covers",
+            signed(scene, |bundle| bundle.closed -= 600),
+            "and what stands before it",
+        ),
+        wrong(
+            "a token is dated tomorrow",
+            signed(scene, |bundle| {
+                let token = scene.token(&event(1, 2), second(scene), NOW.unix_seconds() + 86_400);
+                bundle.events[1].token = token;
+            }),
+            "`iat` lies in the future",
+        ),
+        wrong(
+            "the last place has looked at less than the events before it",
+            signed(scene, |bundle| {
+                bundle.last.insert("head".into(), json!(id(1).to_string()));
+            }),
+            "has an older `head` than an event before it",
         ),
     ]
+}
+
+fn tomorrow() -> Timestamp {
+    NOW.after(Duration::from_hours(24))
+}
+
+/// Where the second event stands.
+fn second(scene: &Scene) -> (EventId, PlaceClaims) {
+    (id(1), PlaceClaims { sequence: 2, previous: scene.events()[1].previous })
 }
 
 fn contracts(scene: &Scene) -> Vec<Row> {
@@ -319,6 +374,11 @@ fn contracts(scene: &Scene) -> Vec<Row> {
             bundle.contract["schema"] = schema;
         })
     };
+    let unkept = signed(scene, |bundle| {
+        for member in ["document", "sha256", "schema"] {
+            bundle.contract[member] = Value::Null;
+        }
+    });
     let mut loose = scene.schema.clone();
     loose["properties"]["n"]["minimum"] = json!(0);
     vec![
@@ -352,6 +412,15 @@ fn contracts(scene: &Scene) -> Vec<Row> {
             }),
             "is not in the bundle",
         ),
+        wrong("the contract is said not to be kept", unkept.clone(), "its contract is left out"),
+        Row {
+            trusted: Trusted::OUTSIDE,
+            ..wrong(
+                "the contract is said not to be kept, seen from outside",
+                unkept,
+                "its contract is left out",
+            )
+        },
         wrong(
             "the bundle is of another issuer",
             signed(scene, |bundle| bundle.header["issuer"] = json!("https://x.example")),
@@ -455,6 +524,92 @@ fn names_and_forms(scene: &Scene) -> Vec<Row> {
     ]
 }
 
+fn claims(scene: &Scene) -> Vec<Row> {
+    let says = |event: &Value, said: Said| {
+        signed(scene, |bundle| {
+            bundle.events[1].token = scene.token_that_says(event, second(scene), said);
+        })
+    };
+    let mut timed = event(1, 2);
+    timed["time"] = json!("2026-11-21T17:00:00.5Z");
+    let noon = Some(1_795_262_400);
+    let mut signed_zero = event(1, 2);
+    signed_zero["data"]["zero"] = serde_json::from_str("-0").unwrap();
+    vec![
+        wrong(
+            "`toe` is not the time of the event",
+            says(&timed, Said { occurred_at: noon, ..Said::USUAL }),
+            "`toe` is not the second",
+        ),
+        wrong("`toe` is left out", says(&timed, Said::USUAL), "`toe` is not the second"),
+        wrong(
+            "`pub_ver` is not the version of the schema",
+            says(&event(1, 2), Said { version: "2.0.0", ..Said::USUAL }),
+            "`pub_ver` is not the version",
+        ),
+        wrong(
+            "a token has a place and is of a replay",
+            says(&event(1, 2), Said { replay: Some("again"), ..Said::USUAL }),
+            "and is of a replay",
+        ),
+        wrong(
+            "a number has a text that readers digest in two ways",
+            says(&signed_zero, Said::USUAL),
+            "its one canonical text",
+        ),
+    ]
+}
+
+fn frames(scene: &Scene) -> Vec<Row> {
+    let with_bounds = |from: Value, to: Value| {
+        signed(scene, |bundle| (bundle.header["from"], bundle.header["to"]) = (from, to))
+    };
+    let bound = |index| json!(id(index).to_string());
+    let mut moved = scene.bundle().lines();
+    moved.truncate(CLOSING);
+    moved.insert(EVENT + 1, "{\"kind\":\"consistency\",\"proof\":[]}\n".to_owned());
+    let mut later = scene.bundle().lines();
+    later.truncate(CLOSING);
+    later[HEADER] = later[HEADER].replacen('{', "{\"of-a-later-gateway\":1,", 1);
+    vec![
+        wrong(
+            "an event stands in it that was not asked for, at the start",
+            with_bounds(bound(1), Value::Null),
+            "the event lies before `from`",
+        ),
+        wrong(
+            "an event stands in it that was not asked for, at the end",
+            with_bounds(Value::Null, bound(1)),
+            "the event lies behind `to`",
+        ),
+        wrong(
+            "its range ends before it begins",
+            with_bounds(bound(2), bound(0)),
+            "`from` lies behind `to`",
+        ),
+        wrong(
+            "a key has another name than its thumbprint",
+            signed(scene, |bundle| {
+                let mut other = scene.stranger.public_jwk().unwrap().clone();
+                other["kid"] = json!("another");
+                bundle.keys["jwks"]["keys"].as_array_mut().unwrap().push(other);
+            }),
+            "is not named by its RFC 7638 thumbprint",
+        ),
+        wrong(
+            "the proof of consistency stands before an event",
+            scene.bundle().close(moved),
+            "does not stand before the last place",
+        ),
+        row(
+            "a line has a member that nobody knows: it is told",
+            scene.bundle().close(later),
+            "valid",
+            "",
+        ),
+    ]
+}
+
 fn trees(scene: &Scene) -> Vec<Row> {
     let with_tree = |alter: &dyn Fn(&mut BundleParts)| signed(scene, alter);
     let is_not_in_it = "it is not proved that it is in the tree";
@@ -463,16 +618,26 @@ fn trees(scene: &Scene) -> Vec<Row> {
     unproved.events.iter_mut().for_each(|event| event.is_proved = false);
     let mut first = unproved.clone();
     first.tree.as_mut().unwrap().first = 1;
-    let outside = |lines, verdict, says| Row {
+    let outside = |name, lines, verdict, says| Row {
         trusted: Trusted::OUTSIDE,
-        ..row("the proofs were left out, seen from outside", lines, verdict, says)
+        ..row(name, lines, verdict, says)
     };
     vec![
         wrong("the tree was left out", with_tree(&|bundle| bundle.tree = None), is_left_out),
         wrong("the proofs were left out", unproved.lines(), is_left_out),
         // Events from before the tree have no proof, and nobody outside can tell which those are.
-        outside(unproved.lines(), "valid", ""),
-        outside(first.lines(), "wrong", "and the proof is missing"),
+        outside(
+            "the proofs were left out, seen from outside: it is counted",
+            unproved.lines(),
+            "valid",
+            "",
+        ),
+        outside(
+            "the same, where the tree begins with the first event",
+            first.lines(),
+            "wrong",
+            "and the proof is missing",
+        ),
         wrong(
             "the proof of one event was left out",
             with_tree(&|bundle| bundle.events[1].is_proved = false),
@@ -491,6 +656,15 @@ fn trees(scene: &Scene) -> Vec<Row> {
     ]
 }
 
+/// What a receipt says, under another signature.
+fn signed_again(scene: &Scene, receipt: &str) -> String {
+    let claims = receipt.split('.').nth(1).unwrap();
+    let claims = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(claims).unwrap();
+    let again = scene.pen.sign("receipt+jwt", &claims).unwrap();
+    assert_ne!(again, receipt);
+    again
+}
+
 fn receipts(scene: &Scene) -> Vec<Row> {
     let forged = |trusted: Trusted| {
         let lines = signed(scene, |bundle| {
@@ -502,13 +676,42 @@ fn receipts(scene: &Scene) -> Vec<Row> {
         (lines, trusted)
     };
     let (lines, trusted) = forged(Trusted { receipts: false, ..Trusted::ALL });
+    let with = |receipts: Vec<String>| {
+        let mut bundle = scene.bundle();
+        bundle.events[1].receipts = receipts;
+        bundle.lines()
+    };
+    let at = |seconds: i64| {
+        let moment = NOW.unix_seconds() - seconds;
+        scene.receipt(1, |claims| drop(claims.insert("iat".into(), json!(moment))))
+    };
+    let once = at(0);
     vec![
+        wrong(
+            "a receipt stands twice in a line",
+            with(vec![signed_again(scene, &once), once]),
+            "a receipt stands here twice",
+        ),
+        row("a consumer has signed twice", with(vec![at(0), at(1)]), "valid", ""),
+        wrong(
+            "a line has more receipts than it may",
+            with((0..33).map(at).collect()),
+            "more than 32 receipts",
+        ),
         wrong(
             "receipts are forged under a key of the bundle",
             forged(Trusted::ALL).0,
             "no valid one: unknown-key",
         ),
         // Without the consumer's keys nobody can tell: the summary names the thumbprints.
-        Row { trusted, ..row("the same, without the consumer's keys", lines, "valid", "") },
+        Row {
+            trusted,
+            ..row(
+                "the same, seen without the consumer's keys: their thumbprints are told",
+                lines,
+                "valid",
+                "",
+            )
+        },
     ]
 }

@@ -79,6 +79,26 @@ pub struct Scene {
     pub schema: Value,
 }
 
+/// What a token says beside the event.
+#[derive(Clone, Copy)]
+pub struct Said {
+    pub issued: i64,
+    pub salted: bool,
+    pub occurred_at: Option<u64>,
+    pub version: &'static str,
+    pub replay: Option<&'static str>,
+}
+
+impl Said {
+    pub const USUAL: Self = Self {
+        issued: NOW.unix_seconds(),
+        salted: true,
+        occurred_at: None,
+        version: "1.0.0",
+        replay: None,
+    };
+}
+
 /// One event of a bundle.
 #[derive(Clone)]
 pub struct EventPart {
@@ -199,29 +219,32 @@ impl Scene {
 
     /// Seals an event for the consumer.
     pub fn token(&self, event: &Value, at: (EventId, PlaceClaims), issued: i64) -> String {
-        self.token_in_form(event, at, (issued, true))
+        self.token_that_says(event, at, Said { issued, ..Said::USUAL })
     }
 
-    fn token_in_form(
+    /// The same with other claims beside it.
+    pub fn token_that_says(
         &self,
         event: &Value,
         (id, place): (EventId, PlaceClaims),
-        (issued, salted): (i64, bool),
+        said: Said,
     ) -> String {
+        let replay = said.replay.map(|replay| replay.parse().unwrap());
         let (event, subscription) = (event.to_string(), subscription());
         let claims = Claims {
             issuer: ISSUER,
             audience: AUDIENCE,
-            issued_at: Timestamp::from_unix_seconds(issued),
-            expires_at: Timestamp::from_unix_seconds(issued + 86_400),
+            issued_at: Timestamp::from_unix_seconds(said.issued),
+            expires_at: Timestamp::from_unix_seconds(said.issued + 86_400),
             id,
             transaction: None,
-            occurred_at: None,
+            occurred_at: said.occurred_at,
             subscription: &subscription,
             place: Some(place),
-            replay: None,
-            salted: salted
-                .then_some(SaltedClaims { salt: SALT, publication_version: Some("1.0.0") }),
+            replay: replay.as_ref(),
+            salted: said
+                .salted
+                .then_some(SaltedClaims { salt: SALT, publication_version: Some(said.version) }),
             event_type: &cloudevent_type(ISSUER),
             event: &event,
         };
@@ -262,8 +285,8 @@ impl Scene {
             let salt = salted.then_some((SALT, Some("1.0.0")));
             let digest = EventDigest::of_token(event, salt).unwrap();
             let place = PlaceClaims { sequence, previous };
-            let form = (NOW.unix_seconds(), *salted);
-            let token = self.token_in_form(event, (id(*index), place), form);
+            let said = Said { salted: *salted, ..Said::USUAL };
+            let token = self.token_that_says(event, (id(*index), place), said);
             let after = previous.next(id(*index), digest);
             let claims = receipt_claims(id(*index), sequence, after, &token);
             let receipts = vec![sign_receipt(&self.pen, &claims)];

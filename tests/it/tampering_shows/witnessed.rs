@@ -15,6 +15,10 @@ use sealway::transparency::{
 use crate::tampering_shows::Row;
 use crate::tampering_shows::scene::{BundleParts, ISSUER, NOW, Scene, Trusted, halves, id, root};
 
+/// Who does it, before whom.
+const WITNESSED: &str = "the operator, who signs, before a witness";
+const ALONE: &str = "the operator, who signs, before no witness";
+
 const ORIGIN: &str = "events.example.com/log";
 
 /// A log's key, an honest witness, and one that nobody believes.
@@ -65,7 +69,9 @@ impl Cast {
     /// Believes it, and has kept these checkpoints.
     fn trust_with(&self, kept: &[SignedNote]) -> WitnessTrust {
         let mut trust = self.trust();
-        kept.iter().for_each(|note| trust.keep(note).unwrap());
+        for note in kept {
+            trust.keep(note).unwrap();
+        }
         trust
     }
 }
@@ -126,7 +132,8 @@ fn both(
     trust: WitnessTrust,
     (verdict, says): (&'static str, &'static str),
 ) -> [Row; 2] {
-    let row = |witnesses, verdict, says| Row {
+    let row = |witnesses: Option<WitnessTrust>, verdict, says| Row {
+        who: if witnesses.is_some() { WITNESSED } else { ALONE },
         name,
         lines: bundle.lines(),
         documents: Vec::new(),
@@ -321,6 +328,7 @@ fn notes_of_others(scene: &Scene, cast: &Cast) -> Vec<Row> {
     .flatten()
     .collect();
     rows.push(Row {
+        who: ALONE,
         name: "a checkpoint before the last place",
         lines: early,
         documents: Vec::new(),
@@ -341,10 +349,12 @@ fn dates(scene: &Scene, cast: &Cast) -> Vec<Row> {
         bundle.header["at"] = json!(ago(minutes));
         bundle
     };
-    let mut closed = cosigned(scene, cast);
+    let mut place = dated(30);
+    for claims in [&mut place.first, &mut place.last] {
+        claims.insert("iat".into(), json!(ago(30).unix_seconds()));
+    }
+    let mut closed = place.clone();
     closed.closed = ago(30).unix_seconds();
-    let mut place = cosigned(scene, cast);
-    place.last.insert("iat".into(), json!(ago(30).unix_seconds()));
     let mut to_come = scene.bundle();
     let tomorrow = NOW.after(Duration::from_hours(24));
     to_come.notes = vec![line(&cast.note(&leaves(&to_come), tomorrow), &[])];

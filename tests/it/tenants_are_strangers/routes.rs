@@ -69,12 +69,14 @@ use Door::{Domain, DomainOr, Everybody, OwnList, OwnScope, Owner, OwnerOr, Scope
 /// In the order in which an owner can do all of it: what ends a thing stands last.
 pub const ROUTES: &[Route] = &[
     route("GET /.well-known/jwks.json", Everybody),
+    route("GET /.well-known/historical-jwks.json", Everybody),
     route("GET /openapi.json", Everybody),
     route("GET /problems/{code}", Everybody),
     route("GET /contracts", Everybody),
     route("GET /contracts/{path}", Everybody),
     route("GET /schemas/{domain}/{event}/{version}", Everybody),
     route("GET /schemas/{name}/{version}", Everybody).elsewhere(),
+    route("GET /evidence/exports", Scope("operate")),
     route("GET /log/checkpoint", Everybody),
     route("GET /log/tile/{path}", Everybody),
     route("GET /log/proof/inclusion", Everybody).elsewhere(),
