@@ -144,7 +144,7 @@ pub(super) struct Export {
     /// Who asked, and its place among those who read; nobody, where the schedule did.
     reading: Option<BundleReading>,
     line: WorkerHandle,
-    epochs: AskedEpochs,
+    pub(super) epochs: AskedEpochs,
     states: EventStates,
     pub(super) subscription: Arc<Subscription>,
     pub(super) view: SubscriptionView,
@@ -301,7 +301,7 @@ impl Export {
 
     /// Says the gateway's public keys, if they are others than before. A key may begin to sign while
     /// the bundle is written, so whatever was signed is said after this.
-    async fn keys(&mut self) -> Result<(), Broken> {
+    pub(super) async fn keys(&mut self) -> Result<(), Broken> {
         let published = self.services.ring.jwks();
         if self.published.as_deref() == Some(&*published.etag) {
             return Ok(());
@@ -310,35 +310,6 @@ impl Export {
         let jwks: Value = serde_json::from_str(&published.text)?;
         let line = self.bundle.keys(&jwks);
         self.say(line).await
-    }
-
-    /// Says how far the subscription had come at a place.
-    async fn checkpoint(
-        &mut self,
-        place: SequenceCheckpoint,
-        at: (Option<EventId>, Option<TreeHead>),
-    ) -> Result<(), Broken> {
-        let sealer = self.services.subscription_service.sealer();
-        let token = self.epochs.sign(sealer, place, at)?;
-        self.keys().await?;
-        let line = self.bundle.checkpoint(&token);
-        self.say(line).await
-    }
-
-    /// Says what the subscription asked for else, as far as that began up to a position.
-    async fn asked_up_to(
-        &mut self,
-        position: Position,
-        (place, head): (SequenceCheckpoint, Option<EventId>),
-    ) -> Result<(), Broken> {
-        while let Some(asked) = self.epochs.next_up_to(position) {
-            let sealer = self.services.subscription_service.sealer();
-            let token = self.epochs.sign(sealer, place, (head, self.header.tree))?;
-            self.keys().await?;
-            let line = self.bundle.change(&asked, &token);
-            self.say(line).await?;
-        }
-        Ok(())
     }
 
     /// Says that the tree of now begins with that of the header, and gives it.

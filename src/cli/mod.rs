@@ -85,6 +85,7 @@ mod subscription_file;
 mod subscriptions;
 mod token_keys;
 mod verify_chain;
+mod verify_chain_text;
 mod waiting;
 mod witness;
 

@@ -152,12 +152,12 @@ pub struct CheckpointReader<'a> {
     pub leeway: Duration,
 }
 
-/// What a claim holds, if it is there; nothing if it holds something else.
-fn held<T: DeserializeOwned>(claims: &Map<String, Value>, name: &str) -> Option<Option<T>> {
-    match claims.get(name) {
-        None => Some(None),
-        Some(held) => serde_json::from_value(held.clone()).ok().map(Some),
-    }
+/// What a claim holds, if it is there; an error if it holds something else.
+fn held<T: DeserializeOwned>(
+    claims: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<T>, serde_json::Error> {
+    claims.get(name).map(|held| serde_json::from_value(held.clone())).transpose()
 }
 
 /// What a claim lists; nothing if it lists something else.
@@ -223,9 +223,9 @@ impl CheckpointReader<'_> {
             ended: listed(&claims, "ended")?,
             ending: listed(&claims, "ending")?,
             closing: claims.get("closing").is_some_and(|closing| *closing == Value::Bool(true)),
-            tree: held(&claims, "tree")?,
-            sub_digest: held(&claims, "sub_digest")?,
-            asked: held(&claims, "asked")?,
+            tree: held(&claims, "tree").ok()?,
+            sub_digest: held(&claims, "sub_digest").ok()?,
+            asked: held(&claims, "asked").ok()?,
             incarnation: signed::number_or_first(&claims, "incarnation")?,
         })
     }

@@ -6,20 +6,19 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{ChainValue, EventDigest, EventId, Timestamp, TokenDigest, json};
+use crate::event::{ChainValue, EventDigest, EventId, Timestamp, json};
 use crate::keys::VerifyingKeys;
-use crate::seal::evidence::series;
 use crate::seal::evidence::told_incarnations::ToldIncarnations;
 use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, EventState, Header, LONGEST_LINE, ToldAsks, ToldStates};
-use crate::seal::{Opened, PlaceClaims, signed};
+use crate::seal::{Opened, PlaceClaims};
 use crate::transparency::{Incarnation, TreeHead};
 
 /// So many flaws are told; the others are counted.
 const MOST_FLAWS: usize = 100;
 /// So many contract versions are remembered.
-const MOST_CONTRACTS: usize = 1000;
+pub(super) const MOST_CONTRACTS: usize = 1000;
 
 /// Something that is wrong with a bundle.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -61,7 +60,7 @@ pub struct OpenedEvent {
 #[derive(Debug)]
 pub enum BundleLine {
     /// An event that was opened.
-    Event(OpenedEvent),
+    Event(Box<OpenedEvent>),
     /// A contract with the schema that is said to come from it.
     Contract {
         /// The AsyncAPI text.
@@ -114,7 +113,7 @@ pub struct Examiner<'a> {
     pub(super) dated: Option<Timestamp>,
     /// Whether the contract of the next event is said not to be kept.
     pub(super) is_unkept: bool,
-    schemas: BTreeMap<String, Option<Value>>,
+    pub(super) schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
     /// The same of the keys for receipts, where the bundle's own are believed.
@@ -310,7 +309,9 @@ impl<'a> Examiner<'a> {
             }
             (Stage::Events, "contract") => return self.take_contract(members),
             (Stage::Events, "event") => {
-                return Ok(self.take_event(&members)?.map(BundleLine::Event));
+                return Ok(self
+                    .take_event(&members)?
+                    .map(|event| BundleLine::Event(Box::new(event))));
             }
             (Stage::Events, "subscription") => self.take_change(&members)?,
             (Stage::Events, "consistency") => self.tree.take_proof(&members)?,
@@ -357,66 +358,5 @@ impl<'a> Examiner<'a> {
     pub(super) fn before(&self) -> (u64, String) {
         let hash = self.hash.clone().finalize();
         (self.line - 1, base64_simd::URL_SAFE_NO_PAD.encode_to_string(hash))
-    }
-
-    fn take_header(&mut self, members: &Map<String, Value>) -> Checked<()> {
-        if members.get("version").and_then(Value::as_u64) != Some(1) {
-            return wrong("this version of bundles is not known");
-        }
-        let bound = |name| match members.get(name) {
-            Some(Value::Null) => Ok(None),
-            _ => parsed(members, name).map(Some),
-        };
-        let header = Header {
-            issuer: text_of(members, "issuer")?.to_owned(),
-            audience: text_of(members, "audience")?.to_owned(),
-            subscription: parsed(members, "subscription")?,
-            from: bound("from")?,
-            to: bound("to")?,
-            at: parsed(members, "at")?,
-            tree: self.tree.begin(members.get("tree"))?,
-            incarnation: signed::number_or_first(members, "incarnation")
-                .ok_or_else(|| "`incarnation` is malformed".to_owned())?,
-            series: series::read(members.get("previous"))?,
-            aliases: series::aliases(members.get("aliases"))?,
-            asked: self.take_asked(members)?,
-        };
-        self.incarnations.head = header.incarnation;
-        self.hold_order("the bundle", header.at, None);
-        if header.from.zip(header.to).is_some_and(|(from, to)| from > to) {
-            self.find("`from` lies behind `to`".to_owned());
-        }
-        let issuer = header.issuer.clone();
-        self.header = Some(header);
-        self.stage = Stage::Keys;
-        if self.trust.believes(&issuer) {
-            Ok(())
-        } else {
-            Err(format!("the bundle is of the issuer {issuer}, which is not one that is believed"))
-        }
-    }
-
-    fn take_contract(&mut self, mut members: Map<String, Value>) -> Checked<Option<BundleLine>> {
-        let dataschema = text_of(&members, "dataschema")?.to_owned();
-        let (schema, told) = match members.remove("schema") {
-            Some(Value::Null) | None => {
-                self.is_unkept = true;
-                (None, None)
-            }
-            Some(schema) => {
-                let document = text_of(&members, "document")?.to_owned();
-                if parsed::<TokenDigest>(&members, "sha256")? != TokenDigest::of(&document) {
-                    return wrong("the contract is not the one whose digest stands beside it");
-                }
-                (Some(schema.clone()), Some(BundleLine::Contract { document, schema }))
-            }
-        };
-        if self.schemas.len() == MOST_CONTRACTS {
-            return wrong("there are too many contracts");
-        }
-        if self.schemas.insert(dataschema, schema).is_some() {
-            return wrong("the contract was there before");
-        }
-        Ok(told)
     }
 }

@@ -87,9 +87,11 @@ impl Told {
 
 pub fn all(scene: &Scene) -> Vec<Row> {
     let row = |name, told: Told, verdict, says| Row {
+        who: "the operator, who signs",
         name,
         lines: told.lines(scene),
         trusted: Trusted::ALL,
+        documents: Vec::new(),
         witnesses: None,
         verdict,
         says,
@@ -146,9 +148,11 @@ fn malformed(scene: &Scene) -> Row {
     let mut bundle = scene.bundle();
     bundle.header["incarnation"] = Value::String("1".to_owned());
     Row {
+        who: "the operator, who signs",
         name: "the incarnation of the head is no number",
         lines: bundle.lines(),
         trusted: Trusted::ALL,
+        documents: Vec::new(),
         witnesses: None,
         verdict: "wrong",
         says: "`incarnation` is malformed",

@@ -26,7 +26,7 @@ pub fn all(scene: &Scene) -> Vec<Row> {
         .chain(of("an outsider", by_outsiders(scene)))
         .chain(of("the consumer", by_the_consumer(scene)))
         .chain(of("the operator, who signs", by_the_operator(scene)))
-        .chain(asked::all(scene))
+        .chain(of("the operator, who signs", asked::all(scene)))
         .collect()
 }
 
