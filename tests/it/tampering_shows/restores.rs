@@ -12,6 +12,9 @@ use crate::tampering_shows::scene::{
     BundleParts, FIRST_LEAF, ISSUER, NOW, Said, Scene, Trusted, event, id,
 };
 
+/// Who does all of this.
+const WHO: &str = "the operator, at a restore of the log";
+
 /// What the operator says of a restore behind the second of three events.
 struct Told {
     /// The number in the head and in the places.
@@ -89,7 +92,9 @@ pub fn all(scene: &Scene) -> Vec<Row> {
     let row = |name, told: Told, verdict, says| Row {
         name,
         lines: told.lines(scene),
+        who: WHO,
         trusted: Trusted::ALL,
+        documents: Vec::new(),
         witnesses: None,
         verdict,
         says,
@@ -148,7 +153,9 @@ fn malformed(scene: &Scene) -> Row {
     Row {
         name: "the incarnation of the head is no number",
         lines: bundle.lines(),
+        who: WHO,
         trusted: Trusted::ALL,
+        documents: Vec::new(),
         witnesses: None,
         verdict: "wrong",
         says: "`incarnation` is malformed",
