@@ -83,7 +83,8 @@ fn table(scene: &Scene) -> String {
         let says = says.trim_end_matches(':');
         let _ = writeln!(table, "| {who} | {name} | `{verdict}` | {says} |");
     };
-    for row in rows::all(scene).into_iter().chain(witnessed::all(scene)) {
+    let restores = restores::all(scene);
+    for row in rows::all(scene).into_iter().chain(witnessed::all(scene)).chain(restores) {
         tell(row.who, row.name, row.verdict, row.says);
     }
     for row in accepted_rows::all(scene) {

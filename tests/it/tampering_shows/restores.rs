@@ -12,6 +12,9 @@ use crate::tampering_shows::scene::{
     BundleParts, FIRST_LEAF, ISSUER, NOW, Said, Scene, Trusted, event, id,
 };
 
+/// Who does all of this.
+const WHO: &str = "the operator, at a restore of the log";
+
 /// What the operator says of a restore behind the second of three events.
 struct Told {
     /// The number in the head and in the places.
@@ -90,6 +93,7 @@ pub fn all(scene: &Scene) -> Vec<Row> {
         who: "the operator, who signs",
         name,
         lines: told.lines(scene),
+        who: WHO,
         trusted: Trusted::ALL,
         documents: Vec::new(),
         witnesses: None,
@@ -151,6 +155,7 @@ fn malformed(scene: &Scene) -> Row {
         who: "the operator, who signs",
         name: "the incarnation of the head is no number",
         lines: bundle.lines(),
+        who: WHO,
         trusted: Trusted::ALL,
         documents: Vec::new(),
         witnesses: None,
