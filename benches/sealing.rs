@@ -290,6 +290,7 @@ fn measure(case: &Case, size: usize) {
         subscription: &subscription,
         place: Some(PlaceClaims { sequence: 123_456, previous: ChainValue::start(&subscription) }),
         replay: None,
+        incarnation: 1,
         salted: None,
         event_type: &event_type,
         event: &event,

@@ -21,8 +21,7 @@ use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
 use crate::api::{
-    Caller, Code, Problem, Services, evidence_contract, evidence_notes, evidence_receipt_keys,
-    evidence_tree,
+    Caller, Code, Problem, Services, evidence_contract, evidence_notes, evidence_tree, receipts,
 };
 use crate::deliver::{Delivery, EventStates, NumberedEntry, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
@@ -346,8 +345,7 @@ impl Export {
         self.keys().await?;
         let (of, kept) = (&self.subscription.id, &self.services.store.receipts);
         let receipts = kept.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
-        let receipts =
-            evidence_receipt_keys::each_once(receipts.iter().map(|receipt| &*receipt.jws));
+        let receipts = receipts::each_once(receipts.iter().map(|receipt| &*receipt.jws));
         let (store, position) = (&self.services.store, found.entry.position);
         let inclusion = evidence_tree::inclusion(store, self.header.tree, position).await?;
         let state = self.states.of(found, !receipts.is_empty()).await?;

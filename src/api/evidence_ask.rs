@@ -1,8 +1,7 @@
-//! The places of a bundle of evidence, and what the subscription asked for at each.
+//! What a subscription asked for at the places of a bundle of evidence.
 
 use std::sync::Arc;
 
-use crate::api::evidence::{Broken, Export};
 use crate::deliver::{Sealer, SealerError};
 use crate::event::{EventId, SubscriptionAsk};
 use crate::eventlog::{Position, SequenceCheckpoint};
@@ -48,36 +47,5 @@ impl AskedEpochs {
     ) -> Result<String, SealerError> {
         let asked = self.now().as_ref().map(SubscriptionAsk::digest);
         sealer.sign_place(&self.subscription, place, at, asked)
-    }
-}
-
-impl Export {
-    /// Says how far the subscription had come at a place.
-    pub(super) async fn checkpoint(
-        &mut self,
-        place: SequenceCheckpoint,
-        at: (Option<EventId>, Option<TreeHead>),
-    ) -> Result<(), Broken> {
-        let sealer = self.services.subscription_service.sealer();
-        let token = self.epochs.sign(sealer, place, at)?;
-        self.keys().await?;
-        let line = self.bundle.checkpoint(&token);
-        self.say(line).await
-    }
-
-    /// Says what the subscription asked for else, as far as that began up to a position.
-    pub(super) async fn asked_up_to(
-        &mut self,
-        position: Position,
-        (place, head): (SequenceCheckpoint, Option<EventId>),
-    ) -> Result<(), Broken> {
-        while let Some(asked) = self.epochs.next_up_to(position) {
-            let sealer = self.services.subscription_service.sealer();
-            let token = self.epochs.sign(sealer, place, (head, self.header.tree))?;
-            self.keys().await?;
-            let line = self.bundle.change(&asked, &token);
-            self.say(line).await?;
-        }
-        Ok(())
     }
 }

@@ -9,12 +9,6 @@ use crate::api::evidence::{Broken, Export};
 use crate::eventlog::ReceiptKey;
 use crate::keys::{ConsumerKeys, VerifyingKeys};
 
-/// Receipts without those that say again, under another signature, what one before them says.
-pub(super) fn each_once<'a>(receipts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut said = BTreeSet::new();
-    receipts.filter(|jws| said.insert(jws.rsplit_once('.').map(|(signed, _)| signed))).collect()
-}
-
 impl Export {
     /// Says the consumer's keys for receipts, those behind its address, too, or why there are none.
     pub(super) async fn receipt_keys(&mut self) -> Result<(), Broken> {

@@ -39,6 +39,7 @@ mod evidence_bounds;
 mod evidence_contract;
 mod evidence_incarnations;
 mod evidence_notes;
+mod evidence_places;
 mod evidence_receipt_keys;
 mod evidence_series;
 mod evidence_tree;

@@ -1,5 +1,6 @@
 //! What consumers have signed for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -83,4 +84,10 @@ impl ShownReceipt {
             receipt: receipt.jws.to_string(),
         }
     }
+}
+
+/// Receipts without those that say again, under another signature, what one before them says.
+pub(super) fn each_once<'a>(receipts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut said = BTreeSet::new();
+    receipts.filter(|jws| said.insert(jws.rsplit_once('.').map(|(signed, _)| signed))).collect()
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::record_file;
 use crate::cli::token_keys::Parties;
-use crate::cli::verify_chain_text::text;
+use crate::cli::verify_chain_text::{DISAGREE, text};
 use crate::cli::{CommandResult, Context, Exit, Failure, asked};
 use crate::event::{ChainValue, SubscriptionId, Timestamp};
 use crate::proof::{ChainReport, ChainTrust, LostEvents, StoredTokens, verify_chain};
@@ -52,9 +52,6 @@ pub struct Args {
     #[arg(long, value_name = "VALUE", requires = "from", allow_hyphen_values = true)]
     chain: Option<ChainValue>,
 }
-
-/// The word for checkpoints that say otherwise than each other, or than the events.
-pub(super) const DISAGREE: &str = "checkpoints-disagree";
 
 /// What the command says.
 #[derive(Serialize)]

@@ -3,12 +3,13 @@
 use std::fmt::Write as _;
 
 use crate::cli::harmless::{harmless, harmless_line};
-use crate::cli::verify_chain::DISAGREE;
 use crate::event::Timestamp;
-use crate::proof::{ChainReport, LostEvents};
+use crate::proof::{ChainReport, LostEvents, UnusableToken};
 use crate::seal::{ChainStanding, Checkpoint, MissingKey};
 use crate::transparency::{TreeHead, TreeRoot};
 
+/// The word for checkpoints that say otherwise than each other, or than the events.
+pub(super) const DISAGREE: &str = "checkpoints-disagree";
 /// So many lost events are named in words; programs are told of all.
 const MOST_TOLD: usize = 20;
 
@@ -17,30 +18,7 @@ pub(super) fn text(found: &ChainReport) -> String {
     let (stored, check) = (&found.stored, &found.check);
     let mut text = String::new();
     // Writing to a string cannot fail.
-    for token in &stored.unusable {
-        let _ = match &token.missing {
-            Some(MissingKey::Own(kid)) => {
-                writeln!(
-                    text,
-                    "unusable: {} is for the key `{kid}`, which is not in --key",
-                    token.at
-                )
-            }
-            Some(MissingKey::Issuer(kid)) => {
-                writeln!(
-                    text,
-                    "unusable: {} is signed with `{kid}`, which is not in --jwks",
-                    token.at
-                )
-            }
-            None => match &token.fault {
-                Some(fault) => {
-                    writeln!(text, "unusable: {} is signed and cannot be true: {fault}", token.at)
-                }
-                None => writeln!(text, "unusable: {} does not open, or holds no event", token.at),
-            },
-        };
-    }
+    tell_unusable(&stored.unusable, &mut text);
     for problem in &found.bad_checkpoints {
         let _ = writeln!(text, "bad-checkpoint: {problem}");
     }
@@ -94,6 +72,34 @@ pub(super) fn text(found: &ChainReport) -> String {
         check.next.previous,
     );
     harmless(&text).into_owned()
+}
+
+/// Which tokens tell nothing, and why.
+fn tell_unusable(unusable: &[UnusableToken], text: &mut String) {
+    for token in unusable {
+        let _ = match &token.missing {
+            Some(MissingKey::Own(kid)) => {
+                writeln!(
+                    text,
+                    "unusable: {} is for the key `{kid}`, which is not in --key",
+                    token.at
+                )
+            }
+            Some(MissingKey::Issuer(kid)) => {
+                writeln!(
+                    text,
+                    "unusable: {} is signed with `{kid}`, which is not in --jwks",
+                    token.at
+                )
+            }
+            None => match &token.fault {
+                Some(fault) => {
+                    writeln!(text, "unusable: {} is signed and cannot be true: {fault}", token.at)
+                }
+                None => writeln!(text, "unusable: {} does not open, or holds no event", token.at),
+            },
+        };
+    }
 }
 
 /// What restores have lost, by the word of the gateway.

@@ -10,8 +10,10 @@ mod handshake;
 mod incarnation_records;
 mod incarnations;
 mod sealer;
+mod sealer_error;
 
 pub use attempter::Attempter;
 pub use handshake::{Handshake, HandshakeError};
 pub use incarnations::LogIncarnations;
-pub use sealer::{Sealer, SealerError, SealerParts};
+pub use sealer::{Sealer, SealerParts};
+pub use sealer_error::SealerError;

@@ -10,6 +10,7 @@ use crate::access::ComingEnd;
 use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::attempt::LogIncarnations;
+use crate::deliver::attempt::SealerError;
 use crate::deliver::outcome::Delivery;
 use crate::event::{
     AskedDigest, ChainValue, CloudEvent, EventId, EventTime, SubscriptionAsk, SubscriptionId,
@@ -17,12 +18,12 @@ use crate::event::{
 };
 use crate::eventlog::{DeliveryKey, Revision, SequenceCheckpoint};
 use crate::keys::{
-    DataKey, DataKeyError, KeyError, KeyFailure, KeyRing, NextIssuer, RemoteKeys, RemoteKeysError,
-    SealingKey, SharedSecret, SigningAlgorithm, SigningKey,
+    DataKey, KeyRing, NextIssuer, RemoteKeys, SealingKey, SharedSecret, SigningAlgorithm,
+    SigningKey,
 };
 use crate::seal::{
-    self, AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims,
-    Sealed, cloudevent_type, seal, sign_checkpoint, sign_place,
+    AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims, Sealed,
+    cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, Epoch, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -33,32 +34,6 @@ use crate::transparency::TreeHead;
 const SEALED_FOR: Duration = Duration::from_hours(1);
 /// How many characters of sealed events are kept for near retries.
 const KEPT_CHARACTERS: u64 = 16 * 1024 * 1024;
-
-/// Why an event could not be sealed; it is tried again later.
-#[derive(Debug, thiserror::Error)]
-pub enum SealerError {
-    /// There is no key that signs with the algorithm that the subscription asks for.
-    #[error("the gateway has no active key for {0}")]
-    NoSigningKey(SigningAlgorithm),
-    /// The consumer's keys could not be had.
-    #[error("the consumer's keys cannot be had")]
-    Remote(#[source] Arc<RemoteKeysError>),
-    /// The shared secret could not be decrypted.
-    #[error("the shared secret cannot be decrypted with the data key")]
-    SharedSecret(#[from] DataKeyError),
-    /// The secret of the outer keys could not be decrypted.
-    #[error("the secret of the outer keys cannot be decrypted with the data key")]
-    OuterKey(#[source] DataKeyError),
-    /// The shared secret could not be read.
-    #[error("the shared secret cannot be read")]
-    Damaged(#[from] KeyError),
-    /// The cryptographic library failed.
-    #[error(transparent)]
-    Seal(#[from] seal::SealError),
-    /// The cryptographic library failed.
-    #[error(transparent)]
-    Sign(#[from] KeyFailure),
-}
 
 /// The parts of a sealer.
 pub struct SealerParts {
