@@ -46,7 +46,7 @@ impl NextIncarnation {
         let data_key = config.as_ref().and_then(data_key);
         let mut known = beside.known(data_key.as_ref()).map_err(Failure::blame)?;
         if let Some(place) = &self.checkpoint {
-            known.take(self.read(place, &context.config()?)?);
+            known.take(head_at(place, &context.config()?)?);
         }
         let greatest = known.greatest.max(last);
         let number = match self.incarnation {
@@ -60,38 +60,37 @@ impl NextIncarnation {
         beside.take(number).map_err(Failure::blame)?;
         Ok(NewIncarnation { number, before: known.head })
     }
+}
 
-    /// How far the log had come when a checkpoint was signed.
-    fn read(&self, place: &Path, config: &Config) -> Result<LogHead, Failure> {
-        let text = std::fs::read_to_string(place)
-            .with_context(|| format!("cannot read {}", place.display()))
-            .map_err(Failure::input)?;
-        let token = text.trim().trim_matches('"');
-        let ring = read_keys(config, &SystemEntropy).map_err(Failure::blame)?;
-        let keys = VerifyingKeys::from_json(ring.jwks().text.as_bytes()).map_err(Failure::ours)?;
-        let refused = || {
-            let place = place.display();
-            Failure::input(anyhow!("{place} is not a checkpoint that this gateway has signed"))
-        };
-        let reader = CheckpointReader {
-            issuer_keys: &keys,
-            issuer: config.issuer.as_str().trim_end_matches('/'),
-            audience: &audience(token).ok_or_else(refused)?,
-            now: SystemClock.now(),
-            leeway: BundleTrust::LEEWAY,
-        };
-        let checkpoint = reader.read(token).map_err(|_| refused())?;
-        let Some(tree) = checkpoint.tree else {
-            let place = place.display();
-            return Err(Failure::input(anyhow!(
-                "{place} is of before there was a tree over the log"
-            )));
-        };
-        // It has every event up to the last leaf, and says which of them its consumer was to know of.
-        let position = tree.first.saturating_add(tree.tree.size).saturating_sub(1);
-        let (incarnation, tree) = (checkpoint.incarnation, Some(tree));
-        Ok(LogHead { incarnation, position, event: None, tree })
-    }
+/// How far the log had come when a checkpoint was signed.
+fn head_at(place: &Path, config: &Config) -> Result<LogHead, Failure> {
+    let text = std::fs::read_to_string(place)
+        .with_context(|| format!("cannot read {}", place.display()))
+        .map_err(Failure::input)?;
+    let token = text.trim().trim_matches('"');
+    let ring = read_keys(config, &SystemEntropy).map_err(Failure::blame)?;
+    let keys = VerifyingKeys::from_json(ring.jwks().text.as_bytes()).map_err(Failure::ours)?;
+    let refused = || {
+        let place = place.display();
+        Failure::input(anyhow!("{place} is not a checkpoint that this gateway has signed"))
+    };
+    let (audience, aliases) = (audience(token).ok_or_else(refused)?, config.issuer_aliases());
+    // It may be of before the gateway was called what it is now.
+    let names = std::iter::once(config.issuer_text()).chain(aliases.iter().map(String::as_str));
+    let read = |issuer| {
+        let (issuer_keys, audience) = (&keys, audience.as_str());
+        let (now, leeway) = (SystemClock.now(), BundleTrust::LEEWAY);
+        CheckpointReader { issuer_keys, issuer, audience, now, leeway }.read(token).ok()
+    };
+    let checkpoint = names.into_iter().find_map(read).ok_or_else(refused)?;
+    let Some(tree) = checkpoint.tree else {
+        let place = place.display();
+        return Err(Failure::input(anyhow!("{place} is of before there was a tree over the log")));
+    };
+    // It has every event up to the last leaf, and says which of them its consumer was to know of.
+    let position = tree.first.saturating_add(tree.tree.size).saturating_sub(1);
+    let (incarnation, tree) = (checkpoint.incarnation, Some(tree));
+    Ok(LogHead { incarnation, position, event: None, tree })
 }
 
 /// Whom a JWS is for, as it says itself.

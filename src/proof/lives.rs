@@ -38,10 +38,10 @@ struct Line<'a> {
 
 impl Lives {
     /// Takes a record; a second one of a number contradicts the first.
-    pub(super) fn take(&mut self, record: Incarnation) {
+    pub(super) fn take(&mut self, record: &Incarnation) {
         let number = record.number;
         let known = self.records.entry(number).or_insert_with(|| record.clone());
-        if *known != record {
+        if known != record {
             self.doubled.insert(number);
         }
     }
@@ -93,7 +93,7 @@ impl Lives {
         };
         // Only where it is not known which event was the last to survive.
         let given = records.iter().map(|record| match record.survivors.event {
-            None if record.survivors.position > 0 => lowest(&record),
+            None if record.survivors.position > 0 => lowest(record),
             _ => u64::MAX,
         });
         let given = given.collect();
@@ -141,8 +141,8 @@ impl Lives {
 
     /// Whether everything up to an event of an incarnation has survived all restores since.
     pub(super) fn has_kept(&self, number: u64, event: EventId) -> bool {
-        let later = self.records.values().filter(|record| record.number > number);
-        later.fold(true, |kept, record| kept && record.has_kept(event) == Some(true))
+        let mut later = self.records.values().filter(|record| record.number > number);
+        later.all(|record| record.has_kept(event) == Some(true))
     }
 
     /// Records that a checkpoint contradicts: of a tree of one size there is one root.
@@ -222,8 +222,12 @@ mod tests {
 
     fn lives(records: Vec<Incarnation>, links: &[Link]) -> Lives {
         let mut lives = Lives::default();
-        records.into_iter().for_each(|record| lives.take(record));
-        links.iter().for_each(|link| lives.note(link.id, link.id.unix_ms() / 1000));
+        for record in records {
+            lives.take(&record);
+        }
+        for link in links {
+            lives.note(link.id, link.id.unix_ms() / 1000);
+        }
         lives
     }
 

@@ -92,7 +92,7 @@ impl StoredTokens {
         trust: &ChainTrust<'_>,
     ) {
         if let Some(record) = trust.read_incarnation(token) {
-            return self.lives.take(record);
+            return self.lives.take(&record);
         }
         let missing = signer_of(token).filter(|kid| trust.issuer_keys.get(kid).is_none());
         if let Some(kid) = &missing {

@@ -90,7 +90,6 @@ impl Told {
 
 pub fn all(scene: &Scene) -> Vec<Row> {
     let row = |name, told: Told, verdict, says| Row {
-        who: "the operator, who signs",
         name,
         lines: told.lines(scene),
         who: WHO,
@@ -152,7 +151,6 @@ fn malformed(scene: &Scene) -> Row {
     let mut bundle = scene.bundle();
     bundle.header["incarnation"] = Value::String("1".to_owned());
     Row {
-        who: "the operator, who signs",
         name: "the incarnation of the head is no number",
         lines: bundle.lines(),
         who: WHO,
