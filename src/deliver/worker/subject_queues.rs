@@ -37,7 +37,7 @@ pub(super) struct SubjectQueues {
     firsts: BTreeMap<u64, QueueKey>,
     /// Dead letters that hold up a queue.
     dead: BTreeMap<EventId, (QueueKey, u64)>,
-    /// Bytes of event data that wait in queues.
+    /// Bytes that wait in queues.
     bytes: usize,
 }
 
@@ -81,7 +81,7 @@ impl SubjectQueues {
         self.queues.keys().copied().collect()
     }
 
-    /// Bytes of event data that wait in queues.
+    /// Bytes that wait in queues, with what a place takes beside its event.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -105,7 +105,7 @@ impl SubjectQueues {
             queue.in_flight = Some(sequence);
             return Some(delivery);
         }
-        self.bytes += delivery.entry.event.data.text().len();
+        self.bytes += weight(&delivery);
         self.firsts.insert(sequence, queue_key);
         queue.places.insert(sequence, QueuePlace::First(Box::new(delivery)));
         None
@@ -198,7 +198,7 @@ impl SubjectQueues {
     fn first_of(&mut self, sequence: u64, place: Option<QueuePlace>) -> Option<Delivery> {
         let Some(QueuePlace::First(delivery)) = place else { return None };
         self.firsts.remove(&sequence);
-        self.bytes -= delivery.entry.event.data.text().len();
+        self.bytes -= weight(&delivery);
         Some(*delivery)
     }
 
@@ -245,6 +245,11 @@ impl SubjectQueues {
         firsts.sort_by_key(|(sequence, _)| *sequence);
         firsts.into_iter().map(|(_, delivery)| delivery).collect()
     }
+}
+
+/// Bytes that a delivery holds while it waits.
+fn weight(delivery: &Delivery) -> usize {
+    delivery.entry.weight() + size_of::<Delivery>()
 }
 
 impl SubjectQueue {
