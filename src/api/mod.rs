@@ -28,6 +28,7 @@ mod contract_query;
 mod credentials;
 mod dead_letters;
 mod deliveries;
+mod draining;
 mod dry_run;
 mod event_body;
 mod event_choice;
@@ -99,6 +100,7 @@ pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;
+pub use draining::draining_router;
 pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
 pub use limits::serve;
 pub use lists::{

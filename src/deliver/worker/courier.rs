@@ -218,10 +218,7 @@ impl Courier {
         if self.order.is_ready() {
             return true;
         }
-        if self.held
-            || self.retries.live() >= MOST_RETRIES
-            || self.order.bytes() >= MOST_BYTES
-        {
+        if self.held || self.retries.live() >= MOST_RETRIES || self.order.bytes() >= MOST_BYTES {
             return false;
         }
         if self.match_source.is_empty() {

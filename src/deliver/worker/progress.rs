@@ -121,15 +121,14 @@ impl Progress {
     /// Takes what ends with `after` for settled, from `sequence` on: behind the open match before
     /// it, or behind the cursor.
     fn extend(&mut self, sequence: u64, after: ChainValue) {
-        match self.open.range_mut(..sequence).next_back() {
-            Some((_, open)) => open.after = after,
-            None => {
-                let next = self.open.keys().next();
-                self.cursor.sequence = next.map_or(self.sequence.max(sequence), |next| next - 1);
-                self.cursor.chain = after;
-                self.cursor.ahead.drop_through(self.cursor.sequence);
-            }
+        if let Some((_, open)) = self.open.range_mut(..sequence).next_back() {
+            open.after = after;
+            return;
         }
+        let next = self.open.keys().next();
+        self.cursor.sequence = next.map_or(self.sequence.max(sequence), |next| next - 1);
+        self.cursor.chain = after;
+        self.cursor.ahead.drop_through(self.cursor.sequence);
     }
 
     /// Notes since when attempts have only failed.

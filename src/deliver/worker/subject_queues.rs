@@ -355,7 +355,9 @@ mod tests {
                 let expected: Vec<u64> = first.into_iter().map(|(sequence, _)| *sequence).collect();
                 let taken: Vec<u64> = due.iter().map(|one| one.link.unwrap().0).collect();
                 prop_assert_eq!(taken, expected);
-                due.into_iter().for_each(|one| retries.insert(one));
+                for one in due {
+                    retries.insert(one);
+                }
             }
         }
     }
