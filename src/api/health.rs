@@ -8,8 +8,11 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::BreakerPhase;
+use crate::deliver::{BreakerPhase, WorkerStanding};
+use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::DiskLevel;
+use crate::keys::KeyState;
+use crate::subscriptions::SubscriptionState;
 use crate::telemetry::Metric;
 
 /// `GET /health/live`: answers as long as the process does.
@@ -70,32 +73,74 @@ pub async fn metrics(
     }
     let filters = services.subscription_service.wishes().kept() as u64;
     services.metrics.gauge(Metric::FiltersKept, &[]).set_count(filters);
-    for (subscription, standing) in services.subscription_service.standings() {
-        if let Some(line) = services.subscription_service.worker(&subscription) {
-            let known = Arc::clone(&line.subscription.borrow());
-            let labels = [subscription.as_str(), known.consumer.as_str(), known.name.as_str()];
-            services.metrics.gauge(Metric::SubscriptionInfo, &labels).set_count(1);
-        }
-        let labels = [subscription.as_str()];
-        let lag = head.saturating_sub(standing.scanned.0) + standing.open as u64;
-        services.metrics.gauge(Metric::LagEvents, &labels).set_count(lag);
+    measure_keys(&services, now);
+    let standings = services.subscription_service.standings();
+    measure_states(&services, &standings);
+    for (subscription, standing) in &standings {
         if let Some(since) = &since {
-            let age = since.get(&subscription).map_or(0, |since| now.since(*since).as_secs());
+            let labels = [subscription.as_str()];
+            let age = since.get(subscription).map_or(0, |since| now.since(*since).as_secs());
             services.metrics.gauge(Metric::LagSeconds, &labels).set_count(age);
         }
-        let retrying = standing.retrying as u64;
-        services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
-        if let Some(flow) = services.subscription_service.flow(&subscription) {
-            let state = match flow.phase {
-                BreakerPhase::Closed => 0,
-                BreakerPhase::HalfOpen => 1,
-                BreakerPhase::Open { .. } => 2,
-            };
-            services.metrics.gauge(Metric::BreakerState, &labels).set_count(state);
-            let allowed = u64::from(flow.allowed);
-            services.metrics.gauge(Metric::ParallelAllowed, &labels).set_count(allowed);
-        }
+        measure_subscription(&services, head, (subscription, standing));
     }
     let media_type = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, media_type)], services.metrics.render()))
+}
+
+/// How many subscriptions are in each state but `closed`, which has no worker.
+fn measure_states(services: &Services, standings: &[(SubscriptionId, WorkerStanding)]) {
+    use SubscriptionState::{Active, Paused, Pending};
+    let states: Vec<_> = standings
+        .iter()
+        .filter_map(|(subscription, _)| services.subscription_service.worker(subscription))
+        .map(|worker| worker.subscription.borrow().state)
+        .collect();
+    for state in [Pending, Active, Paused] {
+        let count = states.iter().filter(|found| **found == state).count();
+        let gauge = services.metrics.gauge(Metric::Subscriptions, &[&state.to_string()]);
+        gauge.set_count(count as u64);
+    }
+}
+
+/// How old the key is that signs by each algorithm.
+fn measure_keys(services: &Services, now: Timestamp) {
+    for key in services.ring.keys() {
+        if let (KeyState::Active, Some(activated)) =
+            (key.age.times.state(), key.age.times.activated)
+        {
+            let gauge = services.metrics.gauge(Metric::SigningKeyAge, &[key.age.algorithm.name()]);
+            gauge.set_count(now.since(activated).as_secs());
+        }
+    }
+}
+
+/// How one subscription comes along.
+fn measure_subscription(
+    services: &Services,
+    head: u64,
+    (subscription, standing): (&SubscriptionId, &WorkerStanding),
+) {
+    if let Some(line) = services.subscription_service.worker(subscription) {
+        let known = Arc::clone(&line.subscription.borrow());
+        let labels = [subscription.as_str(), known.consumer.as_str(), known.name.as_str()];
+        services.metrics.gauge(Metric::SubscriptionInfo, &labels).set_count(1);
+    }
+    let labels = [subscription.as_str()];
+    // What fails and is tried again is not there yet, either.
+    let unsettled = (standing.open + standing.retrying) as u64;
+    let lag = head.saturating_sub(standing.scanned.0) + unsettled;
+    services.metrics.gauge(Metric::LagEvents, &labels).set_count(lag);
+    let retrying = standing.retrying as u64;
+    services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
+    if let Some(flow) = services.subscription_service.flow(subscription) {
+        let state = match flow.phase {
+            BreakerPhase::Closed => 0,
+            BreakerPhase::HalfOpen => 1,
+            BreakerPhase::Open { .. } => 2,
+        };
+        services.metrics.gauge(Metric::BreakerState, &labels).set_count(state);
+        let allowed = u64::from(flow.allowed);
+        services.metrics.gauge(Metric::ParallelAllowed, &labels).set_count(allowed);
+    }
 }

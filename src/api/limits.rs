@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// # Cancel safety
 ///
 /// Cancel safe: dropping the future stops accepting; open connections belong to `tasks`.
-pub async fn serve(listener: TcpListener, router: Router, config: &Config, tasks: &Tasks) {
+pub async fn serve(listener: &TcpListener, router: Router, config: &Config, tasks: &Tasks) {
     let connections = OpenConnections::new(config);
     let mut http = Builder::new(TokioExecutor::new()).http1_only();
     http.http1()
@@ -158,7 +158,7 @@ mod tests {
         let router = Router::new().route("/", get(|| async { "hello" }));
         let tasks = Tasks::new();
         let inner = tasks.clone();
-        tasks.spawn(async move { serve(listener, router, &config, &inner).await });
+        tasks.spawn(async move { serve(&listener, router, &config, &inner).await });
         (address, tasks)
     }
 
@@ -191,7 +191,7 @@ mod tests {
         };
         let (router, tasks) = (Router::new().route("/", get(body)), Tasks::new());
         let inner = tasks.clone();
-        tasks.spawn(async move { serve(listener, router, &config, &inner).await });
+        tasks.spawn(async move { serve(&listener, router, &config, &inner).await });
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
 

@@ -219,7 +219,7 @@ struct ShownProgress {
     /// The chain after that match, a digest of what was sent; missing to who may not read data.
     #[serde(skip_serializing_if = "Option::is_none")]
     chain: Option<String>,
-    /// Matches that are not settled yet, or settled before an earlier one.
+    /// Matches that are numbered and not settled yet.
     #[serde(rename = "underWay")]
     in_flight: usize,
     /// Deliveries that wait for their next attempt.

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(feature = "aws")]
 use crate::cli::demo;
 use crate::cli::{
-    CommandResult, Context, Failure, access, actions, apply, aws, callers, check, config,
+    CommandResult, Context, Exit, Failure, access, actions, apply, aws, callers, check, config,
     consumer_key, contract, dead_letters, events, evidence, exit_codes, grants, issuer, keys, log,
     open, pattern, quarantine, replay, serve, subscriptions, verify_chain, witness,
 };
@@ -145,7 +145,13 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(line.command.run(&line.context)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(line.command.run(&line.context));
+            if matches!(outcome, Ok(Exit::AtOnce)) {
+                runtime.shutdown_background();
+            }
+            outcome
+        }
         Err(error) => Err(Failure::ours(error).context("cannot start the runtime")),
     };
     match outcome {

@@ -15,6 +15,8 @@ pub enum Exit {
     No,
     /// Nothing is wrong, but whether to believe it was not asked of anyone.
     Unproved,
+    /// It was told twice to stop, and has not waited for what it was doing.
+    AtOnce,
 }
 
 /// What a command returns.
@@ -77,6 +79,8 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::No => Self::from(1),
             Exit::Unproved => Self::from(4),
+            // As of a program that the signal has ended.
+            Exit::AtOnce => Self::from(130),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `sealway serve`: runs a gateway until it is told to stop.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config;
@@ -21,7 +22,8 @@ pub struct Args {
     no_delivery: bool,
 }
 
-/// Runs the command: returns after an interrupt or a termination, when everything is drained.
+/// Runs the command: returns after an interrupt or a termination, when everything is drained, and after a
+/// second one at once: the log is whole at any moment.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let mut config = context.config()?;
     telemetry::start_logging(&config.logging, context.log.as_deref()).map_err(Failure::input)?;
@@ -40,13 +42,32 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let address = gateway.address().map_err(Failure::ours)?;
     let issuer = issuer.as_str().trim_end_matches('/');
     tracing::info!("Gateway of {issuer} listens on {address}");
-    let until = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tracing::info!("Gateway is told to stop; it drains");
+    let (told, until) = oneshot::channel::<()>();
+    let until = async {
+        // The sender stays until the gateway has ended.
+        let _ = until.await;
     };
-    Box::pin(gateway.run(until)).await.map_err(Failure::ours)?;
+    let twice = async {
+        told_to_stop(&mut interrupt, &mut terminate).await;
+        tracing::info!("Gateway is told to stop; it drains, and ends at once if told again");
+        let _ = told.send(());
+        told_to_stop(&mut interrupt, &mut terminate).await;
+    };
+    tokio::select! {
+        ended = Box::pin(gateway.run(until)) => ended.map_err(Failure::ours)?,
+        () = twice => {
+            tracing::warn!("Gateway ends at once; what was not settled is delivered again");
+            return Ok(Exit::AtOnce);
+        }
+    }
+    tracing::info!("Gateway has stopped");
     Ok(Exit::Done)
+}
+
+/// Waits until someone wants the process to end.
+async fn told_to_stop(interrupt: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }

@@ -55,7 +55,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     let routes = witness_routes(Arc::new(book), Arc::new(SystemClock));
     let limits = api::Config::default();
     tokio::select! {
-        () = api::serve(listener, routes, &limits, &tasks) => {}
+        () = api::serve(&listener, routes, &limits, &tasks) => {}
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications, Wanting};
@@ -82,13 +83,17 @@ impl Admit for Inbound {
         producer: Option<&EventProducer>,
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
+        let began = Instant::now();
         let mut prepared = Vec::with_capacity(batch.len());
         for received in batch {
             prepared.push(self.prepare(received, producer, response_mode).await);
         }
         let mut shares: Vec<_> = prepared.iter().map(Share::of).collect();
         match self.store(prepared, &mut shares).await {
-            Ok(stored) => settle(shares, &stored),
+            Ok(stored) => {
+                self.measure(began, &stored);
+                settle(shares, &stored)
+            }
             Err(error) => {
                 let refusal = self.unstored(&error);
                 let refuse = |answer: Result<Share, AdmitRefusal>| match answer {
@@ -140,6 +145,15 @@ impl Admit for Inbound {
 }
 
 impl Inbound {
+    /// Measures how long what is stored now was on its way.
+    fn measure(&self, began: Instant, stored: &[Stored]) {
+        let took = began.elapsed();
+        let admitted = self.metrics.histogram(Metric::AdmitSeconds, &[]);
+        for _ in stored {
+            admitted.observe_duration(took);
+        }
+    }
+
     /// Walks one event through every publication that wants it.
     async fn prepare(
         &self,

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::ambient::Tasks;
-use crate::api::{Services, router, serve};
+use crate::api::{Services, draining_router, router, serve};
 use crate::deliver::follow;
 use crate::deliver::{DeliverySignal, Dispatch, Ledger};
 use crate::eventlog::{self, Displaced, RetentionConfig, SqliteLog};
@@ -27,6 +27,8 @@ use crate::telemetry::error_chain;
 
 /// How long attempts in flight may take to end once the gateway stops.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long an answer that says so may take afterwards.
+const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// A gateway whose rooms are put together and which listens already.
 pub struct Gateway {
@@ -107,10 +109,10 @@ impl Gateway {
             () = only(delivers, hold(&services, retention)) => Ok(()),
             () = only(delivers, export(&services)) => Ok(()),
             () = watch(&services, signals) => Ok(()),
-            () = serve(listener, routes, &services.config, &tasks) => Ok(()),
+            () = serve(&listener, routes, &services.config, &tasks) => Ok(()),
         };
         services.readiness.set(false);
-        if !tasks.drain(DRAIN).await {
+        if !drained(&tasks, &listener, &services).await {
             tracing::warn!("Some attempts had not ended after {DRAIN:?}; they are made again");
         }
         let written = flushed(&ledger).await;
@@ -120,6 +122,18 @@ impl Gateway {
         let closed = services.store.log.close().await.map_err(RunError::Log);
         outcome.and(written).and(closed)
     }
+}
+
+/// Waits until attempts in flight have ended, and answers meanwhile that the gateway stops; says whether
+/// they all have in time.
+async fn drained(tasks: &Tasks, listener: &TcpListener, services: &Arc<Services>) -> bool {
+    let (late, routes) = (Tasks::new(), draining_router(Arc::clone(services)));
+    let all_ended = tokio::select! {
+        all_ended = tasks.drain(DRAIN) => all_ended,
+        () = serve(listener, routes, &services.config, &late) => false,
+    };
+    late.drain(LAST_ANSWERS).await;
+    all_ended
 }
 
 /// Does work that belongs to delivery, where there is any.

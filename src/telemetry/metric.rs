@@ -95,7 +95,7 @@ metrics! {
     QueueAgeSeconds: "sealway_queue_age_seconds", MetricKind::Histogram(LONG), ["queue"];
     /// Messages that wait in a queue, about, as SQS says each minute.
     QueueWaiting: "sealway_queue_waiting_messages", MetricKind::Gauge, ["queue"];
-    /// Time from the first byte of an event to its place in the log.
+    /// Time from when an event was read until it was durable; those of one request together.
     AdmitSeconds: "sealway_admit_seconds", MetricKind::Histogram(SHORT), [];
     /// Events made durable by one sync.
     AppendGroup: "sealway_append_group_events", MetricKind::Histogram(GROUP), [];
@@ -167,7 +167,8 @@ metrics! {
     /// Filters that subscriptions have, or had for events that the log still holds; equal ones count
     /// once.
     FiltersKept: "sealway_filters_kept", MetricKind::Gauge, [];
-    /// Entries of the log that a subscription has not settled.
+    /// Entries of the log that a subscription has not taken: not looked at, in flight or not
+    /// acknowledged, and those that wait for another attempt.
     LagEvents: "sealway_lag_events", MetricKind::Gauge, ["subscription"];
     /// Steps that filters took of events: of new ones, of ones that are read in the log, and on the
     /// thread for what takes long.
@@ -195,14 +196,14 @@ metrics! {
     EndToEndSeconds: "sealway_end_to_end_seconds", MetricKind::Histogram(LONG), [];
     /// Time of one attempt at a sink.
     AttemptSeconds: "sealway_attempt_seconds", MetricKind::Histogram(LONG), [];
-    /// Time to sign and encrypt one event.
+    /// Time to have one event signed and encrypted for an attempt, its keys fetched where they must be.
     SealSeconds: "sealway_seal_seconds", MetricKind::Histogram(SHORT), [];
-    /// Subscriptions by state.
+    /// Subscriptions by state, but for those that are closed.
     Subscriptions: "sealway_subscriptions", MetricKind::Gauge, ["state"];
     /// Events sent again by replays.
     Replayed: "sealway_replayed_total", MetricKind::Counter, ["subscription"];
-    /// Age of the active signing key.
-    SigningKeyAge: "sealway_signing_key_age_seconds", MetricKind::Gauge, [];
+    /// How long the active signing key of an algorithm has signed.
+    SigningKeyAge: "sealway_signing_key_age_seconds", MetricKind::Gauge, ["algorithm"];
     /// Requests answered, by route and status.
     Requests: "sealway_requests_total", MetricKind::Counter, ["route", "status"];
     /// Time to answer a request.

@@ -93,7 +93,7 @@ impl Server {
         let tasks = Tasks::new();
         let inner = tasks.clone();
         tasks.spawn(async move {
-            serve(listener, router, &sealway::api::Config::default(), &inner).await;
+            serve(&listener, router, &sealway::api::Config::default(), &inner).await;
         });
         Self { recorder, url, tasks }
     }

@@ -23,6 +23,7 @@ mod a_failing_consumer_costs_only_itself;
 mod a_flood_is_bounded;
 mod a_full_disk_is_survived;
 mod a_gap_shows;
+mod a_gateway_stops;
 mod a_grant_ends;
 mod a_handshake_is_durable;
 mod a_queue_is_a_source;

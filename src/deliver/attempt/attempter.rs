@@ -134,7 +134,10 @@ impl Attempter {
         let (sealed, answer) = if delivery.subscription.sink.is_none() {
             (None, Some(SinkAnswer::failed(AttemptFailure::NoSink, "")))
         } else {
-            match self.sealer.seal(delivery).await {
+            let sealed = self.sealer.seal(delivery).await;
+            let took = self.clock.now().since(began);
+            self.metrics.histogram(Metric::SealSeconds, &[]).observe_duration(took);
+            match sealed {
                 Ok(sealed) => (Some(sealed), None),
                 Err(error) => (None, Some(unsealed(&error))),
             }

@@ -138,6 +138,45 @@ async fn no_more_than_the_limit_is_under_way() {
 }
 
 #[tokio::test]
+async fn an_attempt_that_hangs_holds_up_no_other() {
+    let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    recorder.acts.lock().unwrap().extend([Act::Wait]);
+    let words: Vec<String> = (0..3000).map(|number| number.to_string()).collect();
+    for part in words.chunks(500) {
+        stage.append(&part.iter().map(|word| &**word).collect::<Vec<_>>()).await;
+    }
+
+    let working = start(&stage, &recorder).await;
+    until("all are attempted", || recorder.attempted().len() == 3000).await;
+    until("one is open", || working.standing.borrow().open == 1).await;
+    let standing = *working.standing.borrow();
+    assert_eq!((standing.sequence, standing.settled), (3000, Position::START));
+
+    recorder.go_on.notify_one();
+    until("all is settled", || working.standing.borrow().settled == Position(3000)).await;
+}
+
+#[tokio::test]
+async fn an_event_that_hangs_holds_up_its_own_subject_alone() {
+    let (mut stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    stage.in_order(&serde_json::json!({ "ordering": "subject" }));
+    recorder.acts.lock().unwrap().extend([Act::Wait]);
+    let mut words: Vec<String> = (0..1500).map(|number| format!("slow.{number}")).collect();
+    words.push("other.0".to_owned());
+    for part in words.chunks(500) {
+        stage.append(&part.iter().map(|word| &**word).collect::<Vec<_>>()).await;
+    }
+
+    let working = start(&stage, &recorder).await;
+    until("the other is attempted", || recorder.attempted().len() == 2).await;
+    assert_eq!(recorder.words(), ["slow.0", "other.0"]);
+
+    recorder.go_on.notify_one();
+    until("all is settled", || working.standing.borrow().settled == Position(1501)).await;
+    assert_eq!(recorder.words()[2..], words[1..1500]);
+}
+
+#[tokio::test]
 async fn an_attempt_that_panics_is_made_again() {
     let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
     recorder.acts.lock().unwrap().push_back(Act::Panic);

@@ -72,7 +72,7 @@ pub struct WorkerStanding {
     pub sequence: u64,
     /// The chain after that match.
     pub chain: ChainValue,
-    /// Matches that are not settled without a gap.
+    /// Matches that are numbered and not settled.
     pub open: usize,
     /// Deliveries that wait for their next attempt.
     pub retrying: usize,

@@ -24,9 +24,7 @@ use crate::subscriptions::Subscription;
 
 /// Retries that one subscription may have waiting; beyond them its backlog stays behind the cursor.
 const MOST_RETRIES: usize = 1000;
-/// Numbered matches that may wait behind the oldest open one.
-const MOST_OPEN: usize = 1024;
-/// Bytes of event data that may wait in queues for their turn.
+/// Bytes that may wait in queues for their turn.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How often an idle courier moves its cursor past entries that do not match.
 const IDLE_TICK: Duration = Duration::from_secs(5);
@@ -220,11 +218,7 @@ impl Courier {
         if self.order.is_ready() {
             return true;
         }
-        if self.held
-            || self.retries.live() >= MOST_RETRIES
-            || self.progress.open() >= MOST_OPEN
-            || self.order.bytes() >= MOST_BYTES
-        {
+        if self.held || self.retries.live() >= MOST_RETRIES || self.order.bytes() >= MOST_BYTES {
             return false;
         }
         if self.match_source.is_empty() {

@@ -18,8 +18,6 @@ use crate::subscriptions::Subscription;
 
 /// Matches that are given up together; others are served before the next.
 const SLICE: usize = 256;
-/// Matches that are numbered and not settled, beyond which nothing more is given up.
-const MOST_OPEN: usize = 1024;
 /// How often a backlog is looked at that was within its bounds.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -138,9 +136,6 @@ impl Backlog<'_> {
     async fn oldest(&mut self) -> Option<Arc<Entry>> {
         if let Some(waiting) = self.order.oldest() {
             return Some(Arc::clone(&waiting.entry));
-        }
-        if self.progress.open() >= MOST_OPEN {
-            return None;
         }
         if self.match_source.is_empty() {
             self.progress.pass(self.match_source.known());

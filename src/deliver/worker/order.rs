@@ -65,7 +65,7 @@ impl Order {
         }
     }
 
-    /// Bytes of event data that wait for their turn.
+    /// Bytes that wait for their turn.
     pub(super) fn bytes(&self) -> usize {
         self.queues().map_or(0, SubjectQueues::bytes)
     }

@@ -1,32 +1,38 @@
 //! How one subscription comes along the log: numbers, chain, and what is settled.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use crate::event::{ChainValue, EventDigest, EventId, Timestamp};
 use crate::eventlog::{Cursor, Position, SequenceCheckpoint};
 
-/// One match that is not settled up to its left neighbor yet.
+/// A match that is numbered and not settled, and the settled ones behind it up to the next that is
+/// not.
 #[derive(Clone, Copy, Debug)]
-struct ProgressStep {
+struct OpenMatch {
     position: Position,
+    /// The chain after the last of them.
     after: ChainValue,
-    settled: bool,
 }
 
 /// Numbers matches in log order and finds the cursor that may be kept.
 ///
 /// The cursor moves only over matches that are settled without a gap, so what is kept is enough to
 /// number everything after it again in the same way: same log, same pattern, same numbers.
+///
+/// What is settled behind an open match is kept as ranges, here and in the cursor: one attempt that
+/// hangs holds neither memory nor the matches behind it.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// What was settled without a gap, and settled numbers above it.
     cursor: Cursor,
     /// Everything up to here was looked at.
     scanned: Position,
+    /// The number of the newest match.
+    sequence: u64,
     /// The chain after the newest match.
     chain: ChainValue,
-    /// Matches after the cursor, in order; the first has number `cursor.sequence + 1`.
-    steps: VecDeque<ProgressStep>,
+    /// Matches that are not settled, by number; the first has number `cursor.sequence + 1`.
+    open: BTreeMap<u64, OpenMatch>,
 }
 
 /// The number and the chain that a match was given.
@@ -43,7 +49,8 @@ pub struct NumberedMatch {
 impl Progress {
     /// Goes on from a kept cursor.
     pub fn resume(cursor: Cursor) -> Self {
-        Self { scanned: cursor.settled, chain: cursor.chain, steps: VecDeque::new(), cursor }
+        let Cursor { settled, sequence, chain, .. } = cursor;
+        Self { scanned: settled, sequence, chain, open: BTreeMap::new(), cursor }
     }
 
     /// Everything up to here was looked at.
@@ -52,19 +59,19 @@ impl Progress {
     }
 
     /// The place up to which everything was looked at.
-    pub fn place(&self) -> SequenceCheckpoint {
+    pub const fn place(&self) -> SequenceCheckpoint {
         let (sequence, chain) = self.newest();
         SequenceCheckpoint { position: self.scanned, sequence, chain }
     }
 
-    /// Matches that are not settled, and those that wait behind them.
+    /// How many matches are numbered and not settled.
     pub fn open(&self) -> usize {
-        self.steps.len()
+        self.open.len()
     }
 
     /// The sequence number of the newest match, and the chain after it.
-    pub fn newest(&self) -> (u64, ChainValue) {
-        (self.cursor.sequence + self.steps.len() as u64, self.chain)
+    pub const fn newest(&self) -> (u64, ChainValue) {
+        (self.sequence, self.chain)
     }
 
     /// Numbers a match; matches must come in log order.
@@ -76,37 +83,52 @@ impl Progress {
     ) -> NumberedMatch {
         let previous = self.chain;
         let after = previous.next(id, digest);
-        let sequence = self.newest().0 + 1;
+        let sequence = self.sequence + 1;
         let settled = self.cursor.ahead.contains(sequence);
-        self.steps.push_back(ProgressStep { position, after, settled });
-        self.chain = after;
-        self.scanned = self.scanned.max(position);
-        self.advance();
+        if settled {
+            self.extend(sequence, after);
+        } else {
+            self.open.insert(sequence, OpenMatch { position, after });
+        }
+        (self.sequence, self.chain) = (sequence, after);
+        self.pass(position);
         NumberedMatch { sequence, previous, settled }
     }
 
     /// Notes that nothing up to `position` matches beyond what was numbered.
     pub fn pass(&mut self, position: Position) {
         self.scanned = self.scanned.max(position);
-        self.advance();
+        self.cursor.settled = match self.open.values().next() {
+            Some(open) => Position(open.position.0.saturating_sub(1)),
+            None => self.scanned,
+        };
     }
 
     /// Notes that a match is settled: delivered, set aside for a retry, or given up.
     pub fn settle(&mut self, sequence: u64) {
-        let offset = sequence.checked_sub(self.cursor.sequence + 1);
-        let index = offset.and_then(|offset| usize::try_from(offset).ok());
-        if let Some(step) = index.and_then(|index| self.steps.get_mut(index)) {
-            step.settled = true;
+        if let Some(settled) = self.open.remove(&sequence) {
             self.cursor.ahead.insert(sequence);
-            self.advance();
+            self.extend(sequence, settled.after);
+            self.pass(self.scanned);
         }
     }
 
     /// Whether a match that was numbered is settled.
     pub fn has_settled(&self, sequence: u64) -> bool {
-        let Some(offset) = sequence.checked_sub(self.cursor.sequence + 1) else { return true };
-        let step = usize::try_from(offset).ok().and_then(|index| self.steps.get(index));
-        step.is_some_and(|step| step.settled)
+        sequence <= self.sequence && !self.open.contains_key(&sequence)
+    }
+
+    /// Takes what ends with `after` for settled, from `sequence` on: behind the open match before
+    /// it, or behind the cursor.
+    fn extend(&mut self, sequence: u64, after: ChainValue) {
+        if let Some((_, open)) = self.open.range_mut(..sequence).next_back() {
+            open.after = after;
+            return;
+        }
+        let next = self.open.keys().next();
+        self.cursor.sequence = next.map_or(self.sequence.max(sequence), |next| next - 1);
+        self.cursor.chain = after;
+        self.cursor.ahead.drop_through(self.cursor.sequence);
     }
 
     /// Notes since when attempts have only failed.
@@ -117,18 +139,6 @@ impl Progress {
     /// The cursor to keep.
     pub const fn cursor(&self) -> &Cursor {
         &self.cursor
-    }
-
-    fn advance(&mut self) {
-        while let Some(step) = self.steps.pop_front_if(|step| step.settled) {
-            self.cursor.sequence += 1;
-            self.cursor.chain = step.after;
-        }
-        self.cursor.ahead.drop_through(self.cursor.sequence);
-        self.cursor.settled = match self.steps.front() {
-            Some(open) => Position(open.position.0.saturating_sub(1)),
-            None => self.scanned,
-        };
     }
 }
 
@@ -165,6 +175,19 @@ mod tests {
         assert_eq!(progress.cursor().sequence, 2);
         assert!(progress.cursor().ahead.is_empty());
         assert!(progress.has_settled(1));
+    }
+
+    #[test]
+    fn what_is_settled_behind_an_open_match_is_kept_as_one_range() {
+        let mut progress = start();
+        for sequence in 1..=200 {
+            feed(&mut progress, sequence);
+            if sequence != 1 {
+                progress.settle(sequence);
+            }
+        }
+        assert_eq!((progress.open(), progress.newest().0), (1, 200));
+        assert_eq!(progress.cursor().ahead.ranges(), [(2, 200)]);
     }
 
     proptest! {

@@ -37,7 +37,7 @@ pub(super) struct SubjectQueues {
     firsts: BTreeMap<u64, QueueKey>,
     /// Dead letters that hold up a queue.
     dead: BTreeMap<EventId, (QueueKey, u64)>,
-    /// Bytes of event data that wait in queues.
+    /// Bytes that wait in queues.
     bytes: usize,
 }
 
@@ -46,6 +46,9 @@ pub(super) struct SubjectQueues {
 struct SubjectQueue {
     places: BTreeMap<u64, QueuePlace>,
     in_flight: Option<u64>,
+    /// The places among the retries that may be taken when they are due, and those that have come
+    /// since it was asked whose turn it is: all others are held.
+    not_held: Vec<u64>,
 }
 
 enum QueuePlace {
@@ -81,7 +84,7 @@ impl SubjectQueues {
         self.queues.keys().copied().collect()
     }
 
-    /// Bytes of event data that wait in queues.
+    /// Bytes that wait in queues, with what a place takes beside its event.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -105,7 +108,7 @@ impl SubjectQueues {
             queue.in_flight = Some(sequence);
             return Some(delivery);
         }
-        self.bytes += delivery.entry.event.data.text().len();
+        self.bytes += weight(&delivery);
         self.firsts.insert(sequence, queue_key);
         queue.places.insert(sequence, QueuePlace::First(Box::new(delivery)));
         None
@@ -125,6 +128,7 @@ impl SubjectQueues {
         let queue = self.queues.entry(queue_key).or_default();
         queue.leave(sequence);
         queue.places.insert(sequence, QueuePlace::Again(key));
+        queue.not_held.push(sequence);
     }
 
     /// Notes that a delivery was given up: it holds up its queue, or leaves it.
@@ -179,10 +183,15 @@ impl SubjectQueues {
             return None;
         };
         let is_free = queue.in_flight.is_none();
-        for (number, place) in &queue.places {
-            if let QueuePlace::Again(key) = place {
-                if is_free && *number == sequence { retries.let_go(key) } else { retries.hold(key) }
+        // No longer than what has changed: a queue may have thousands of places.
+        for number in std::mem::take(&mut queue.not_held) {
+            if let Some(QueuePlace::Again(key)) = queue.places.get(&number) {
+                retries.hold(key);
             }
+        }
+        if let Some(QueuePlace::Again(key)) = queue.places.get(&sequence).filter(|_| is_free) {
+            retries.let_go(key);
+            queue.not_held.push(sequence);
         }
         let Some(first @ QueuePlace::First(_)) = queue.places.get(&sequence).filter(|_| is_free)
         else {
@@ -198,7 +207,7 @@ impl SubjectQueues {
     fn first_of(&mut self, sequence: u64, place: Option<QueuePlace>) -> Option<Delivery> {
         let Some(QueuePlace::First(delivery)) = place else { return None };
         self.firsts.remove(&sequence);
-        self.bytes -= delivery.entry.event.data.text().len();
+        self.bytes -= weight(&delivery);
         Some(*delivery)
     }
 
@@ -247,10 +256,109 @@ impl SubjectQueues {
     }
 }
 
+/// Bytes that a delivery holds while it waits.
+fn weight(delivery: &Delivery) -> usize {
+    delivery.entry.weight() + size_of::<Delivery>()
+}
+
 impl SubjectQueue {
     fn leave(&mut self, sequence: u64) {
         if self.in_flight == Some(sequence) {
             self.in_flight = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{ChainValue, Timestamp};
+    use crate::eventlog::{Position, Retry};
+
+    fn retry(sequence: u64) -> Retry {
+        let subscription = "shop".parse().unwrap();
+        Retry {
+            link: Some((sequence, ChainValue::start(&subscription))),
+            key: DeliveryKey { subscription, replay: None, event: EventId::first_of(sequence) },
+            position: Position(sequence),
+            attempts: 1,
+            first_attempt: Timestamp::EPOCH,
+            due: Timestamp::EPOCH,
+            redriven: false,
+        }
+    }
+
+    /// What happens to one of the places of a queue.
+    #[derive(Clone, Copy, Debug)]
+    enum Happens {
+        /// It has failed, or is redriven.
+        Waits,
+        /// The retry that is due is taken out, and is gone.
+        IsTaken,
+        /// It is given up.
+        Dies,
+        /// Nobody wants its dead letter any more.
+        IsDismissed,
+    }
+
+    fn happening() -> impl Strategy<Value = (Happens, u64)> {
+        let happens = prop_oneof![
+            3 => Just(Happens::Waits),
+            2 => Just(Happens::IsTaken),
+            1 => Just(Happens::Dies),
+            1 => Just(Happens::IsDismissed),
+        ];
+        (happens, 1_u64..12)
+    }
+
+    proptest! {
+        #[test]
+        fn of_all_retries_of_a_subject_the_first_alone_is_taken(
+            happenings in proptest::collection::vec(happening(), 0..60),
+        ) {
+            let (mut queues, mut retries) = (SubjectQueues::new(true), Retries::default());
+            let queue_key = QueueKey::named(None);
+            let mut model: BTreeMap<u64, bool> = BTreeMap::new();
+            for (happens, sequence) in happenings {
+                match happens {
+                    Happens::Waits => {
+                        retries.insert(retry(sequence));
+                        queues.wait(queue_key, sequence, retry(sequence).key);
+                        model.insert(sequence, true);
+                    }
+                    Happens::IsTaken => {
+                        if let Some(taken) = retries.take_due(Timestamp::EPOCH) {
+                            let (sequence, _) = taken.link.unwrap();
+                            queues.end(queue_key, sequence);
+                            model.remove(&sequence);
+                        }
+                    }
+                    Happens::Dies => {
+                        retries.remove(&retry(sequence).key);
+                        queues.die(queue_key, sequence, EventId::first_of(sequence));
+                        model.insert(sequence, false);
+                    }
+                    Happens::IsDismissed => {
+                        if queues.dismiss(EventId::first_of(sequence)).is_some() {
+                            model.remove(&sequence);
+                        }
+                    }
+                }
+                queues.turn(queue_key, &mut retries);
+                let mut due = Vec::new();
+                while let Some(taken) = retries.take_due(Timestamp::EPOCH) {
+                    due.push(taken);
+                }
+                let first = model.first_key_value().filter(|(_, waits)| **waits);
+                let expected: Vec<u64> = first.into_iter().map(|(sequence, _)| *sequence).collect();
+                let taken: Vec<u64> = due.iter().map(|one| one.link.unwrap().0).collect();
+                prop_assert_eq!(taken, expected);
+                for one in due {
+                    retries.insert(one);
+                }
+            }
         }
     }
 }
