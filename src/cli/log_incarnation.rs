@@ -6,12 +6,11 @@ use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 
 use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
-use crate::cli::log_restored::data_key;
 use crate::cli::{Context, Failure};
 use crate::config::Config;
 use crate::eventlog::{LogIdentity, NewIncarnation, StoredLog};
 use crate::gateway::{LivesBeside, read_keys};
-use crate::keys::VerifyingKeys;
+use crate::keys::{DataKey, VerifyingKeys};
 use crate::seal::{CheckpointReader, evidence::BundleTrust};
 use crate::transparency::LogHead;
 
@@ -111,4 +110,10 @@ pub(super) fn last_number(log: &StoredLog) -> Result<u64, Failure> {
 pub(super) fn is_untold(log: &StoredLog) -> Result<bool, Failure> {
     let kept = log.incarnations().map_err(Failure::blame)?;
     Ok(kept.last().is_some_and(|kept| kept.token.is_none()))
+}
+
+/// The data key of a gateway, where its key directory is there and can be read.
+pub(super) fn data_key(config: &Config) -> Option<DataKey> {
+    let ring = config.keys.directory.is_dir().then(|| read_keys(config, &SystemEntropy).ok());
+    ring.flatten().and_then(|ring| ring.present_data_key().ok()).flatten()
 }

@@ -8,15 +8,13 @@ use serde_json::json;
 
 use crate::ambient::{SystemClock, SystemEntropy};
 use crate::cli::acting::act;
-use crate::cli::log_incarnation::{NextIncarnation, is_untold, last_number};
+use crate::cli::log_incarnation::{NextIncarnation, data_key, is_untold, last_number};
 use crate::cli::log_verify::Report;
 use crate::cli::{CommandResult, Context, Exit, Failure};
-use crate::config::Config;
 use crate::eventlog::{ActionKind, HeldDirectory, StoredLog, accept_restored};
 use crate::gateway::{
-    CheckpointError, LogCheckpoint, checkpoint_beside, forget_checkpoint, places, read_keys,
+    CheckpointError, LogCheckpoint, checkpoint_beside, forget_checkpoint, places,
 };
-use crate::keys::DataKey;
 use crate::telemetry::error_chain;
 
 /// Has the log go on as another incarnation, or as the one that a restore has begun, and lets it deliver.
@@ -84,10 +82,4 @@ pub(super) fn compare(place: &Path, context: &Context, report: &mut Report) -> R
         }
     }
     Ok(())
-}
-
-/// The data key of a gateway, where its key directory is there and can be read.
-pub(super) fn data_key(config: &Config) -> Option<DataKey> {
-    let ring = config.keys.directory.is_dir().then(|| read_keys(config, &SystemEntropy).ok());
-    ring.flatten().and_then(|ring| ring.present_data_key().ok()).flatten()
 }
