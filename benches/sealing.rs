@@ -291,6 +291,7 @@ fn measure(case: &Case, size: usize) {
         place: Some(PlaceClaims { sequence: 123_456, previous: ChainValue::start(&subscription) }),
         replay: None,
         salted: None,
+        incarnation: 1,
         event_type: &event_type,
         event: &event,
     };
