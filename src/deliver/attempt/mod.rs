@@ -6,6 +6,7 @@
 //! Backoff, order and limits belong to others.
 
 mod attempter;
+mod from_subscription;
 mod handshake;
 mod incarnation_records;
 mod incarnations;

@@ -7,10 +7,10 @@ use arc_swap::ArcSwapOption;
 use moka::future::Cache;
 
 use crate::access::ComingEnd;
-use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::attempt::LogIncarnations;
 use crate::deliver::attempt::SealerError;
+use crate::deliver::attempt::from_subscription::{ends, options};
 use crate::deliver::outcome::Delivery;
 use crate::event::{
     AskedDigest, ChainValue, CloudEvent, EventId, EventTime, SubscriptionAsk, SubscriptionId,
@@ -22,8 +22,8 @@ use crate::keys::{
     SigningKey,
 };
 use crate::seal::{
-    AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims, Sealed,
-    cloudevent_type, seal, sign_checkpoint, sign_place,
+    Checkpoint, Claims, ComingAccessEnd, PlaceClaims, SaltedClaims, Sealed, cloudevent_type, seal,
+    sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, Epoch, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -359,25 +359,5 @@ impl Sealer {
             sub_digest: None,
             asked: None,
         }
-    }
-}
-
-/// What a checkpoint tells of publications that a consumer cannot hear any more.
-fn ends(subscription: &Subscription) -> Vec<AccessEnd> {
-    let end = |one: &EndedAccess| AccessEnd {
-        publication: one.publication.clone(),
-        reason: one.why.word().to_owned(),
-        at: one.at.unix_seconds(),
-        detail: one.reason.clone(),
-    };
-    subscription.ended.iter().map(end).collect()
-}
-
-fn options(subscription: &Subscription) -> Options {
-    let settings = &subscription.document.config;
-    let content_encryption = settings.encryption.as_deref().and_then(|name| name.parse().ok());
-    Options {
-        content_encryption: content_encryption.unwrap_or_default(),
-        compress: settings.compress,
     }
 }

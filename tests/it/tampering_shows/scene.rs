@@ -483,7 +483,9 @@ impl BundleParts {
             for (_, asked) in
                 told.iter().flat_map(|told| &told.changes).filter(|(at, _)| *at == index)
             {
-                let here = self::place(event.sequence - 1, event.previous, None);
+                let before = index.checked_sub(1).and_then(|before| self.events.get(before));
+                let head = before.map(|before| before.id);
+                let here = self::place(event.sequence - 1, event.previous, head);
                 let token = place(&here, Some(asked));
                 values.push(json!({ "kind": "subscription", "asked": asked, "token": token }));
             }
