@@ -105,7 +105,7 @@ pub fn report(found: &AcceptedReport) -> Value {
     });
     json!({
         "receipts": found.receipts, "events": found.events, "found": found.found,
-        "other-types": found.other_types, "earlier": found.earlier, "later": found.later,
+        "lost": found.lost, "other-types": found.other_types, "earlier": found.earlier, "later": found.later,
         "missing-count": found.missing_count, "missing": missing.collect::<Vec<_>>(),
         "missing-keys": found.missing_keys,
         "flaw-count": found.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
@@ -127,7 +127,7 @@ pub fn text(found: &AcceptedReport, args: &AcceptedArgs) -> Vec<String> {
     }
     lines.push(format!(
         "accepted: {} answers with {} events; {} are in the bundle, {} are missing, {} are from before it, {} \
-         from behind it, {} of other types",
+         from behind it, {} of other types, {} lost with a declared restore",
         found.receipts,
         found.events,
         found.found,
@@ -135,6 +135,7 @@ pub fn text(found: &AcceptedReport, args: &AcceptedArgs) -> Vec<String> {
         found.earlier,
         found.later,
         found.other_types,
+        found.lost,
     ));
     lines
 }

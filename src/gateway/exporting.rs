@@ -77,8 +77,9 @@ async fn bring_up(
     exports.resumed(id, created, last);
     // What a crash cut short is put in its place first, byte by byte the same.
     exports.publish(id, &mut series).await?;
+    // What is settled meanwhile is for the next round: others are waiting for their bundles, too.
+    let through = line.look().standing.settled;
     loop {
-        let through = line.look().standing.settled;
         let last = series.last.as_ref().map(|bundle| bundle.place().position);
         let done = exports.standing(id, created).map(|standing| standing.through);
         if done.max(last).is_some_and(|done| done >= through) {

@@ -306,7 +306,14 @@ impl Inbound {
         }
         let code = if error.fault() == Fault::Later { "busy" } else { "internal" };
         self.metrics.counter(Metric::EventsRefused, &[code]).increment();
-        let message = error_chain(error).to_string();
+        // How much room there is, and where, is for the operator.
+        let message = match error {
+            LogError::Full { .. } => {
+                "the gateway's disk is full until its operator makes room; send it again later"
+                    .to_owned()
+            }
+            other => error_chain(other).to_string(),
+        };
         AdmitRefusal { fault: error.fault(), code, message, violations: Vec::new() }
     }
 }

@@ -6,7 +6,9 @@ use crate::event::{EventId, SentDigest, Timestamp};
 use crate::proof::accepted_range::AcceptedRange;
 use crate::proof::bundle_words::{BundleWords, EventWords};
 use crate::proof::told_trees::ToldTrees;
+use crate::seal::evidence::BundleTrust;
 use crate::seal::{AcceptedEvent, AcceptedFault, AcceptedPlace, AcceptedReader, AcceptedReceipt};
+use crate::transparency::Incarnation;
 
 /// So much is told; the rest is counted.
 const MOST: usize = 100;
@@ -61,6 +63,8 @@ pub struct AcceptedReport {
     pub events: usize,
     /// Those that the bundle holds.
     pub found: usize,
+    /// Those that a restore has lost, which a record in the bundle declares.
+    pub lost: usize,
     /// Those of other types than are asked for.
     pub other_types: usize,
     /// Those from before the bundle begins.
@@ -90,6 +94,15 @@ struct Expected {
     is_found: bool,
 }
 
+impl Expected {
+    /// Whether a restore has gone on from the log that had it, without it.
+    fn is_lost_with(&self, restore: &Incarnation) -> bool {
+        let goes_on = self.incarnation <= restore.survivors.incarnation;
+        let position = self.place.as_ref().map(|place| place.position);
+        goes_on && position.is_some_and(|position| position > restore.survivors.position)
+    }
+}
+
 /// Takes signed answers, and then the lines of a bundle.
 #[derive(Default)]
 pub struct AcceptedCheck {
@@ -100,6 +113,8 @@ pub struct AcceptedCheck {
     positions: HashMap<(u64, u64), EventId>,
     /// Each issuer that has signed an answer, and the first line of it.
     issuers: BTreeMap<String, usize>,
+    /// Each incarnation of the log that an answer is of, and the first answer of it.
+    incarnations: BTreeMap<u64, (usize, Timestamp)>,
     trees: ToldTrees,
     range: AcceptedRange,
 }
@@ -144,6 +159,11 @@ impl AcceptedCheck {
             return self.report.find(Some(line), None, problem);
         }
         self.report.receipts += 1;
+        let first = self.incarnations.entry(receipt.incarnation);
+        let first = first.or_insert((line, receipt.issued_at));
+        if receipt.issued_at < first.1 {
+            *first = (line, receipt.issued_at);
+        }
         self.issuers.entry(receipt.issuer.clone()).or_insert(line);
         self.trees.take(Some(line), receipt.issued_at, (receipt.incarnation, receipt.tree));
         self.take_events(line, &receipt);
@@ -243,7 +263,7 @@ impl AcceptedCheck {
     }
 
     /// Says what was found, once the bundle has been read; `issuers` are believed beside its own.
-    pub(super) fn finish(mut self, issuers: &[String]) -> AcceptedReport {
+    pub(super) fn finish(mut self, issuers: &[String], restores: &[Incarnation]) -> AcceptedReport {
         let mut report = std::mem::take(&mut self.report);
         for (issuer, line) in &self.issuers {
             let is_own = self.range.issuer.as_ref() == Some(issuer);
@@ -255,15 +275,31 @@ impl AcceptedCheck {
         for (line, problem) in self.trees.contradictions() {
             report.find(line, None, problem);
         }
+        for (incarnation, (line, issued)) in self.incarnations.range(self.range.incarnation + 1..) {
+            if self.range.at.is_some_and(|at| issued.after(BundleTrust::LEEWAY) < at) {
+                let problem = format!(
+                    "it is of incarnation {incarnation} of the log and older than the bundle, which is of \
+                     {}: the restore between them is denied",
+                    self.range.incarnation
+                );
+                report.find(Some(*line), None, problem);
+            }
+        }
         self.range.begin_at(self.scope.from);
         report.events = self.expected.len();
         for (id, expected) in &self.expected {
-            self.judge(*id, expected, &mut report);
+            self.judge(*id, expected, restores, &mut report);
         }
         report
     }
 
-    fn judge(&self, id: EventId, expected: &Expected, report: &mut AcceptedReport) {
+    fn judge(
+        &self,
+        id: EventId,
+        expected: &Expected,
+        restores: &[Incarnation],
+        report: &mut AcceptedReport,
+    ) {
         if expected.is_found {
             report.found += 1;
             return;
@@ -275,6 +311,8 @@ impl AcceptedCheck {
         let is_asked = |place: &AcceptedPlace| self.scope.types.contains(&place.event_type);
         if !self.scope.types.is_empty() && !place.is_some_and(is_asked) {
             report.other_types += 1;
+        } else if restores.iter().any(|restore| expected.is_lost_with(restore)) {
+            report.lost += 1;
         } else if self.range.is_before(id) {
             report.earlier += 1;
         } else if self.range.is_after(id, position) {

@@ -1,6 +1,6 @@
 //! From where to where a bundle should hold what was accepted.
 
-use crate::event::EventId;
+use crate::event::{EventId, Timestamp};
 use crate::proof::bundle_words::BundleWords;
 use crate::transparency::TreeHead;
 
@@ -11,6 +11,8 @@ pub(super) struct AcceptedRange {
     pub(super) issuer: Option<String>,
     /// The incarnation of the log when the bundle was begun.
     pub(super) incarnation: u64,
+    /// When the bundle was begun.
+    pub(super) at: Option<Timestamp>,
     /// The tree when the bundle was begun: it should reach as far, unless it was asked to end before.
     tree: Option<TreeHead>,
     /// The last event that was asked for.
@@ -30,6 +32,7 @@ impl AcceptedRange {
             self.issuer = Some(header.issuer.clone());
             self.to = header.to;
             self.incarnation = words.incarnation;
+            self.at = Some(words.at);
             self.tree = words.tree;
         }
         if words.is_place && !self.has_place {

@@ -149,7 +149,8 @@ pub fn verify_bundle_against<'a>(
     if report.examined.header().is_some() {
         report.examined.finish();
     }
-    report.accepted = accepted.map(|accepted| accepted.finish(trust.issuers));
+    report.accepted =
+        accepted.map(|accepted| accepted.finish(trust.issuers, report.examined.incarnations()));
     report.sha256 = TokenDigest::from_bytes(hash.finalize().into());
     Ok(report)
 }

@@ -12,7 +12,7 @@ use crate::harness::{Process, Receiver, Reply, eventually, order_created};
 /// A gateway with a sink that takes nothing yet, and one event on its way there.
 async fn with_an_attempt_in_flight() -> (Process, String, Receiver) {
     let mut process = Process::prepare();
-    let key = process.add_caller("tester", "operate publish consume:shop");
+    let key = process.add_caller("tester", "operate publish:* consume:shop");
     process.serve().await;
     let receiver = Receiver::listening("shop", process.issuer(), Arc::new(SystemClock)).await;
     let document = receiver.document(json!({ "types": ["Order.Created"] }));

@@ -195,7 +195,12 @@ async fn equal_content_keeps_one_key_outside_whatever_happens_to_the_gateway() {
 
     // The same place under another name.
     let moved = gateway.issuer().replace("127.0.0.1", "localhost");
-    gateway.restart_with(|config| config.issuer = moved.parse().unwrap()).await;
+    gateway
+        .restart_with(|config| {
+            config.issuer_aliases = vec![config.issuer.clone()];
+            config.issuer = moved.parse().unwrap();
+        })
+        .await;
     again(&gateway, "under another issuer").await;
 }
 

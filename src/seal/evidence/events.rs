@@ -21,6 +21,9 @@ impl Examiner<'_> {
         members: &Map<String, Value>,
     ) -> Checked<Option<OpenedEvent>> {
         let id: EventId = parsed(members, "id")?;
+        if text_of(members, "id")? != id.to_string() {
+            return wrong("`id` is not in its one form, 26 upper-case characters");
+        }
         let sequence = members.get("seq").and_then(Value::as_u64);
         let Some(sequence) = sequence else { return wrong("`seq` is missing or no number") };
         self.event = Some((sequence, id));
@@ -97,6 +100,12 @@ impl Examiner<'_> {
         let Some(header) = &self.header else { return };
         let (is_before, is_beyond) =
             (header.from.is_some_and(|from| id < from), header.to.is_some_and(|to| id > to));
+        // Everything up to the head of a place was looked at there.
+        let is_stale = self.place_head.is_some_and(|head| head >= id);
+        self.place_head = None;
+        if is_stale {
+            self.find("the place before it has a `head` that is not older".to_owned());
+        }
         if is_before || is_beyond {
             let bound = if is_before { "before `from`" } else { "behind `to`" };
             self.find(format!("the event lies {bound} of the head"));

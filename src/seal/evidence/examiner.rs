@@ -102,6 +102,8 @@ pub struct Examiner<'a> {
     pub first_place: Option<(u64, ChainValue)>,
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
+    /// How far the log was looked at in the place before the next event.
+    pub(super) place_head: Option<EventId>,
     pub(super) tree: ToldTree,
     /// What the subscription asks for.
     pub asked: ToldAsks,
@@ -178,6 +180,7 @@ impl<'a> Examiner<'a> {
             next: None,
             first_place: None,
             newest: None,
+            place_head: None,
             tree: ToldTree::default(),
             asked: ToldAsks::default(),
             states: ToldStates::default(),

@@ -29,6 +29,11 @@ impl Examiner<'_> {
             aliases: series::aliases(members.get("aliases"))?,
             asked: self.take_asked(members)?,
         };
+        if header.asked.is_some() && header.tree.is_none() {
+            self.find(
+                "the head tells of no tree, which every gateway that signs `asked` has".to_owned(),
+            );
+        }
         self.incarnations.head = header.incarnation;
         self.hold_order("the bundle", header.at, None);
         if header.from.zip(header.to).is_some_and(|(from, to)| from > to) {

@@ -97,6 +97,7 @@ impl Examiner<'_> {
         if checkpoint.head < self.newest {
             self.find("the checkpoint has an older `head` than an event before it".to_owned());
         }
+        self.place_head = checkpoint.head;
         self.hold_against_asked(checkpoint.sub_digest);
         self.tree.follow(checkpoint.tree)?;
         if let Some(head) = checkpoint.tree {
