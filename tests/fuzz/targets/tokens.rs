@@ -157,7 +157,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
             chain,
             subscription: subscription(),
             sequence,
-            head: None,
+            head: (sequence > 0).then(|| EventId::first_of(sequence)),
             ended: Vec::new(),
             ending: Vec::new(),
             closing: false,
