@@ -40,7 +40,8 @@ async fn events_are_refused_and_outcomes_are_written_until_there_is_room() {
 
     assert_eq!(refused.code(), "busy");
     let detail = refused.body["detail"].as_str().unwrap();
-    assert!(detail.contains("92 % is in use"), "{detail}");
+    // Where the log lies and how much room it has is not for producers.
+    assert!(detail.contains("disk is full") && !detail.contains('/'), "{detail}");
     let response = gateway.request(Method::GET, "/health/ready").send().await.unwrap();
     assert_eq!(response.status(), 503);
     assert!(response.headers().contains_key("retry-after"));
