@@ -100,7 +100,7 @@ pub struct ShownReplay {
     created: Timestamp,
     /// Told at the start only: the newest event that retention has dropped, for consumers the end of its
     /// minute, if `from` is not after that event: what is dropped is neither counted nor delivered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "droppedThrough", skip_serializing_if = "Option::is_none")]
     dropped_through: Option<String>,
 }
 

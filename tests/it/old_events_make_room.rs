@@ -59,6 +59,8 @@ async fn what_is_old_and_settled_is_gone_and_everyone_is_told() {
     let wish = json!({ "from": old[1], "dryRun": true });
     let counted = gateway.post("/subscriptions/shop/replays", &wish).await;
     assert_eq!((&counted["matched"], &counted["droppedThrough"]), (&json!(2), &json!(old[4])));
+    let started = gateway.post("/subscriptions/shop/replays", &json!({ "from": old[1] })).await;
+    assert_eq!(started["droppedThrough"], json!(old[4]), "{started}");
     let wish = json!({ "from": new[0], "dryRun": true });
     let counted = gateway.post("/subscriptions/shop/replays", &wish).await;
     assert_eq!((&counted["matched"], &counted["droppedThrough"]), (&json!(2), &Value::Null));
