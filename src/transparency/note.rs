@@ -76,6 +76,11 @@ impl NoteKey {
         NoteSignature::by(&self.0, bytes)
     }
 
+    /// The first line of a note that says to be by this key.
+    pub fn line_of(&self, note: &SignedNote) -> Option<NoteSignature> {
+        note.signatures_of(&self.0).next().cloned()
+    }
+
     /// Verifies that the key has signed a note. Signatures of others are not looked at.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use base64_simd::STANDARD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::event::{Blame, Fault, Timestamp};
 use crate::keys::{KeyError, KeyFailure, NoteSigningKey};
@@ -120,12 +120,13 @@ impl WitnessBook {
     ) -> Result<NoteSignature, BookError> {
         // Two requests at once must not both follow the same tree.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut unread = None;
+        let (mut unread, mut before) = (None, None);
         let judged = judge_checkpoint(request, &self.logs, |note| {
-            self.latest(&note.origin).unwrap_or_else(|error| {
+            before = self.latest(&note.origin).unwrap_or_else(|error| {
                 unread = Some(error);
                 None
-            })
+            });
+            before
         });
         if let Some(error) = unread {
             return Err(error);
@@ -135,8 +136,16 @@ impl WitnessBook {
         let text = &request.note.text;
         let signed = self.signing.sign(WitnessKey::cosigned(text, at).as_bytes());
         let signature = self.key.signature(at, &signed.map_err(BookError::Key)?);
-        let mut kept = request.note.clone();
-        kept.signatures.push(signature.clone());
+        if before == Some(note.tree) {
+            // It is durable already: whoever repeats a checkpoint costs no disk.
+            return Ok(signature);
+        }
+        // Anybody can add lines to a note, more than can be read back or forged ones: they are not kept.
+        let of_log = self.logs.iter().filter(|key| key.name() == note.origin);
+        let mut of_log = of_log.filter(|key| key.verify(&request.note).is_ok());
+        let of_log = of_log.find_map(|key| key.line_of(&request.note));
+        let signatures = of_log.into_iter().chain([signature.clone()]).collect();
+        let kept = SignedNote { text: text.clone(), signatures };
         let place = self.place_of(&note.origin);
         book_file::write(&place, &kept.to_string()).map_err(failed(&place))?;
         Ok(signature)
@@ -192,9 +201,54 @@ fn make_key(name: &str, place: &Path) -> Result<NoteSigningKey, BookError> {
     let made = NoteSigningKey::generate().map_err(BookError::Key)?;
     WitnessKey::new(name, made.public()).ok_or(BookError::NoName)?;
     let key = STANDARD.encode_to_string(&*made.to_pkcs8().map_err(BookError::Key)?);
-    let kept = KeptKey { name: name.to_owned(), key };
+    let mut kept = KeptKey { name: name.to_owned(), key };
     // Texts always serialize.
     let text = Zeroizing::new(serde_json::to_string(&kept).unwrap_or_default());
+    kept.key.zeroize();
     book_file::write(place, &text).map_err(failed(place))?;
     Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transparency::{HeldTree, ProofPlan, TreeHash};
+
+    const ORIGIN: &str = "gateway.example/log";
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_000_000);
+
+    /// A true request of a log that had `old` leaves and has `size`.
+    fn request(signing: &NoteSigningKey, (old, size): (u64, u64)) -> AddCheckpoint {
+        let mut tree = HeldTree::empty();
+        for number in 0..size {
+            tree.push_hash(TreeHash::from_bytes([u8::try_from(number).unwrap(); 32]));
+        }
+        let text = LogNote { origin: ORIGIN.to_owned(), tree: tree.frontier.root() }.to_string();
+        let key = NoteKey::new(ORIGIN, signing.public()).unwrap();
+        let signature = key.signature(signing.sign(text.as_bytes()).unwrap());
+        let plan = ProofPlan::consistency(old, size).unwrap();
+        let proof = plan.assemble(&tree.all(plan.spans()).unwrap()).unwrap();
+        AddCheckpoint { old, proof, note: SignedNote { text, signatures: vec![signature] } }
+    }
+
+    #[test]
+    fn lines_that_strangers_add_to_a_note_keep_no_log_from_being_cosigned() {
+        let directory = tempfile::tempdir().unwrap();
+        let signing = NoteSigningKey::generate().unwrap();
+        let logs = vec![NoteKey::new(ORIGIN, signing.public()).unwrap()];
+        let book = WitnessBook::open(directory.path(), "witness.example/w", logs).unwrap();
+        let others = (0..63).map(|number| format!("— other.example/{number} AAAAAAAAAAA="));
+        let mut flooded = request(&signing, (0, 1));
+        flooded.note.signatures.extend(others.map(|line| line.parse().unwrap()));
+        let mut forged = request(&signing, (1, 2));
+        forged.note.signatures.push(book.key().signature(NOW, &[7; 64]));
+
+        for asked in [flooded, forged, request(&signing, (2, 2)), request(&signing, (2, 3))] {
+            let cosigned = book.cosign(&asked, NOW).unwrap();
+            let note = SignedNote { text: asked.note.text, signatures: vec![cosigned] };
+            assert_eq!(book.key().verify(&note), Ok(NOW));
+        }
+        let other = request(&NoteSigningKey::generate().unwrap(), (3, 4));
+        assert!(matches!(book.cosign(&other, NOW), Err(BookError::Refused(_))));
+    }
 }

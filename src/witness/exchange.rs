@@ -159,5 +159,8 @@ pub(super) fn cosignatures(
     let lines: SignedNote = format!("{}\n{answer}", note.text).parse().map_err(not_cosigned)?;
     let answered = SignedNote { text: note.text.clone(), signatures: lines.signatures };
     key.verify(&answered).map_err(not_cosigned)?;
-    Ok(key.lines_of(&answered))
+    // More lines than a note may have would make it, and the bundle that holds it, unreadable.
+    let mut lines = key.lines_of(&answered);
+    lines.truncate(1);
+    Ok(lines)
 }

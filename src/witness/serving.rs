@@ -69,9 +69,12 @@ fn refused(error: &BookError, request: &AddCheckpoint) -> Response {
         tracing::error!(error = %error_chain(error), "The witness cannot cosign");
         return (StatusCode::INTERNAL_SERVER_ERROR, "the witness is broken\n").into_response();
     };
-    if matches!(refusal, WitnessRefusal::Forked(_) | WitnessRefusal::Unproved) {
+    if matches!(refusal, WitnessRefusal::Forked(_)) {
         // A key of the log has signed it: this is the proof that it has two histories.
         tracing::error!(note = %request.note, "A log does not follow itself: {refusal}");
+    } else if matches!(refusal, WitnessRefusal::Unproved) {
+        // Anybody can send a true checkpoint with a false proof.
+        tracing::warn!("Not cosigned: {refusal}");
     } else {
         tracing::debug!("Not cosigned: {refusal}");
     }

@@ -210,6 +210,19 @@ async fn what_each_has_cosigned_last_is_kept_and_told_as_one_where_it_is_one() {
     assert_eq!(covering(&again, 2).await, [(3, 2), (5, 2)], "and is true all the same");
 }
 
+#[test]
+fn a_witness_that_answers_with_many_lines_makes_no_note_unreadable() {
+    let signing = NoteSigningKey::generate().unwrap();
+    let key = WitnessKey::new("witness.example/1", signing.public()).unwrap();
+    let root = HeldTree::empty().frontier.root();
+    let text = LogNote { origin: ORIGIN.to_owned(), tree: root }.to_string();
+    let signed = signing.sign(WitnessKey::cosigned(&text, NOW).as_bytes()).unwrap();
+    let line = format!("{}\n", key.signature(NOW, &signed));
+    let note = SignedNote { text, signatures: Vec::new() };
+
+    assert_eq!(cosignatures(&key, &note, line.repeat(64).as_bytes()).unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn what_is_not_of_this_log_is_not_taken_up() {
     let scene = Scene::new().await;
