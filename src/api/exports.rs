@@ -1,5 +1,6 @@
 //! How far the bundles have come that are written by schedule.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -65,13 +66,14 @@ pub async fn list(
         return Ok(Json(ExportList { to: None, exports: Vec::new() }));
     };
     let begun = exports.all().await.map_err(|error| unread(&error))?;
+    let begun: BTreeMap<_, _> = begun.into_iter().collect();
     let mut shown = Vec::new();
     for subscription in services.subscription_service.list().await? {
         let (id, created) = (&subscription.id, subscription.created);
-        let series = begun.iter().find(|(of, series)| of == id && series.is_of(created));
+        let series = begun.get(id).filter(|series| series.is_of(created));
         let standing = exports.standing(id, created);
         if exports.wants(id) && (series.is_some() || standing.is_some()) {
-            shown.push(ShownExport::of(id, series.map(|(_, series)| series), standing));
+            shown.push(ShownExport::of(id, series, standing));
         }
     }
     shown.sort_by(|one, other| one.subscription.cmp(&other.subscription));

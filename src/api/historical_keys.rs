@@ -24,6 +24,9 @@ pub async fn historical_jwks(
     State(services): State<Arc<Services>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    // Strangers read one after the other: the registry is for those who work here.
+    let turn = services.log_proofs.reading.acquire().await;
+    let _turn = turn.map_err(|error| Problem::internal(&error))?;
     let keys = HistoricalKeys::read(&*services.store.registry).await.map_err(|error| {
         tracing::error!(error = %error_chain(&error), "The keys of before cannot be read");
         Problem::new(Code::Internal, "the keys of before cannot be read")

@@ -143,6 +143,10 @@ pub async fn consistency(
     let _turn = enter(&services, &caller).await?;
     let head = head_of(&services, query.incarnation).await?;
     let to = size(query.to, (head, query.incarnation))?;
+    // A restore may have taken back what the older tree had.
+    if let Some(number) = query.incarnation.filter(|_| query.from > head.tree.size) {
+        return Err(Problem::new(Code::NotFound, survived(number, head.tree)));
+    }
     let plan = ProofPlan::consistency(query.from, to).ok_or_else(|| {
         Problem::new(Code::Invalid, format!("from: use a size up to {to}, that of the newer tree"))
     })?;

@@ -202,6 +202,17 @@ impl Exports {
         self.standings().values().any(|(_, standing)| standing.problem.is_some())
     }
 
+    /// Removes the bundle of a subscription that has ended and waits for its place, and how far it had come.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn forget(&self, subscription: &SubscriptionId) -> Result<(), ArchiveError> {
+        // It may never have been gathered.
+        let _ = tokio::fs::remove_file(Spool::place(&self.spool(), subscription)).await;
+        ExportSeries::forget(&*self.parts.registry, subscription).await
+    }
+
     /// Forgets what is known of subscriptions that are not among these any more.
     pub fn retain(&self, is_there: impl Fn(&SubscriptionId) -> bool) {
         self.standings().retain(|subscription, _| is_there(subscription));

@@ -132,6 +132,22 @@ impl ExportSeries {
         Ok(())
     }
 
+    /// Removes what is kept of a subscription.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub(super) async fn forget(
+        registry: &dyn Registry,
+        subscription: &SubscriptionId,
+    ) -> Result<(), ArchiveError> {
+        let key = key(subscription);
+        if let Some(record) = registry.get(&key).await? {
+            registry.remove(&key, record.revision).await?;
+        }
+        Ok(())
+    }
+
     /// Whether it is that of a subscription that was made then.
     pub fn is_of(&self, created: Timestamp) -> bool {
         self.created == created

@@ -38,7 +38,13 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::ours)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::ours)?;
-    let gateway = gateway::build(config, Machine::default()).await.map_err(Failure::blame)?;
+    let gateway = tokio::select! {
+        built = Box::pin(gateway::build(config, Machine::default())) => built.map_err(Failure::blame)?,
+        () = told_to_stop(&mut interrupt, &mut terminate) => {
+            tracing::info!("Gateway is told to stop before it has started");
+            return Ok(Exit::AtOnce);
+        }
+    };
     let address = gateway.address().map_err(Failure::ours)?;
     let issuer = issuer.as_str().trim_end_matches('/');
     tracing::info!("Gateway of {issuer} listens on {address}");

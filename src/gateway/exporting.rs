@@ -2,21 +2,26 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::api::{SeriesOutcome, SeriesStep, Services, next_bundle};
 use crate::archive::{ArchiveError, ExportSeries, ExportedBundle, Exports, Spool};
-use crate::deliver::WorkerHandle;
+use crate::deliver::{SubscriptionServiceError, WorkerHandle};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{DiskLevel, Position};
-use crate::subscriptions::RecipientKeys;
+use crate::subscriptions::{RecipientKeys, SubscriptionError};
 use crate::telemetry::{Metric, error_chain};
 
 /// Once a bundle has so many bytes it ends, and the next one goes on: it fits into memory when it is put
 /// into a bucket, and into one request.
 const LARGEST: u64 = 32 * 1024 * 1024;
+/// So many bundles of one subscription are written before others have their turn.
+const MOST_IN_A_TURN: usize = 64;
+/// How long bundles that could not be written wait before they are tried again.
+const AGAIN: Duration = Duration::from_mins(5);
 /// Lines that may wait for the disk.
 const WAITING: usize = 16;
 
@@ -28,6 +33,12 @@ pub(super) async fn export(services: &Arc<Services>) {
     let Some(exports) = &services.exports else { return std::future::pending().await };
     loop {
         round(services, exports).await;
+        if exports.is_failing() {
+            // Each attempt may send a whole bundle, and retention asks for one every few seconds; a schedule
+            // of a day is too slow.
+            services.clock.sleep(exports.every().min(AGAIN)).await;
+            continue;
+        }
         tokio::select! {
             () = services.clock.sleep(exports.every()) => {}
             () = exports.urged() => {}
@@ -38,7 +49,9 @@ pub(super) async fn export(services: &Arc<Services>) {
 /// Brings the series of every subscription up to what it has settled.
 async fn round(services: &Arc<Services>, exports: &Exports) {
     let standings = services.subscription_service.standings();
-    exports.retain(|known| standings.iter().any(|(id, _)| id == known));
+    let worker = |id: &SubscriptionId| services.subscription_service.worker(id);
+    exports.retain(|known| worker(known).is_some_and(|line| is_exported(exports, &line)));
+    forget_ended(services, exports).await;
     for (id, _) in standings {
         let Some(line) = services.subscription_service.worker(&id) else { continue };
         let subscription = line.look().subscription;
@@ -79,7 +92,7 @@ async fn bring_up(
     exports.publish(id, &mut series).await?;
     // What is settled meanwhile is for the next round: others are waiting for their bundles, too.
     let through = line.look().standing.settled;
-    loop {
+    for _ in 0..MOST_IN_A_TURN {
         let last = series.last.as_ref().map(|bundle| bundle.place().position);
         let done = exports.standing(id, created).map(|standing| standing.through);
         if done.max(last).is_some_and(|done| done >= through) {
@@ -106,6 +119,26 @@ async fn bring_up(
             "A bundle of evidence of subscription {id} is in its place: {}, {} events",
             last.name, last.events,
         );
+    }
+    // There may be more, which does not wait for the schedule.
+    exports.urge();
+    Ok(())
+}
+
+/// Removes what was kept of subscriptions that are not there any more; bundles in their place stay.
+async fn forget_ended(services: &Services, exports: &Exports) {
+    let Ok(begun) = exports.all().await else { return };
+    for (id, _) in begun {
+        let found = services.subscription_service.get(&id).await;
+        if !matches!(
+            found,
+            Err(SubscriptionServiceError::Subscription(SubscriptionError::Unknown(_)))
+        ) {
+            continue;
+        }
+        if let Err(error) = exports.forget(&id).await {
+            tracing::warn!(error = %error_chain(&error), "The series of {id}, which has ended, is kept");
+        }
     }
 }
 
@@ -155,7 +188,7 @@ async fn keep(
 
 /// A moment behind that of the bundle before, so that names sort also when the clock is set back.
 fn moment_of(now: Timestamp, series: &ExportSeries) -> Timestamp {
-    let millisecond = std::time::Duration::from_millis(1);
+    let millisecond = Duration::from_millis(1);
     let now = Timestamp::from_unix_ms(now.unix_ms());
     series.last.as_ref().map_or(now, |last| now.max(last.at.after(millisecond)))
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Blame, Fault, Timestamp};
-use crate::eventlog::{LogError, RecordKey, Registry};
+use crate::eventlog::{LogError, RecordKey, Registry, Revision};
 
 const KIND: &str = "issuer";
 const ID: &str = "gateway";
@@ -84,9 +84,16 @@ impl LogIssuer {
     ///
     /// Ours: the registry failed, or holds something else.
     pub async fn read(registry: &dyn Registry) -> Result<Option<Self>, LogIssuerError> {
+        Ok(Self::read_with_revision(registry).await?.map(|(names, _)| names))
+    }
+
+    async fn read_with_revision(
+        registry: &dyn Registry,
+    ) -> Result<Option<(Self, Revision)>, LogIssuerError> {
         let found = registry.get(&key()).await.map_err(LogIssuerError::Registry)?;
         let Some(record) = found else { return Ok(None) };
-        serde_json::from_str(&record.body).map(Some).map_err(LogIssuerError::Damaged)
+        let names = serde_json::from_str(&record.body).map_err(LogIssuerError::Damaged)?;
+        Ok(Some((names, record.revision)))
     }
 
     /// Holds the names of the settings against those of the log.
@@ -117,7 +124,7 @@ impl LogIssuer {
         issuer: &str,
         aliases: &[String],
     ) -> Result<Self, LogIssuerError> {
-        let known = Self::read(registry).await?;
+        let (known, revision) = Self::read_with_revision(registry).await?.unzip();
         let mut names = known.clone().unwrap_or_else(|| Self::first(issuer));
         names.check(issuer, aliases)?;
         if names.current != issuer {
@@ -126,7 +133,7 @@ impl LogIssuer {
             names.next = names.next.filter(|next| next.issuer != issuer);
         }
         if known.as_ref() != Some(&names) {
-            names.keep(registry).await?;
+            names.keep(registry, revision).await?;
         }
         Ok(names)
     }
@@ -140,12 +147,13 @@ impl LogIssuer {
         registry: &dyn Registry,
         next: Option<NextIssuer>,
     ) -> Result<Self, LogIssuerError> {
-        let mut names = Self::read(registry).await?.ok_or(LogIssuerError::Unsigned)?;
+        let found = Self::read_with_revision(registry).await?;
+        let (mut names, revision) = found.ok_or(LogIssuerError::Unsigned)?;
         if next.as_ref().is_some_and(|next| next.issuer == names.current) {
             return Err(LogIssuerError::Same(names.current));
         }
         names.next = next;
-        names.keep(registry).await?;
+        names.keep(registry, Some(revision)).await?;
         Ok(names)
     }
 
@@ -154,10 +162,13 @@ impl LogIssuer {
         Self { current, began, former: Vec::new(), next: None }
     }
 
-    async fn keep(&self, registry: &dyn Registry) -> Result<(), LogIssuerError> {
-        let found = registry.get(&key()).await.map_err(LogIssuerError::Registry)?;
+    /// Writes it, unless somebody else has since it was read.
+    async fn keep(
+        &self,
+        registry: &dyn Registry,
+        expected: Option<Revision>,
+    ) -> Result<(), LogIssuerError> {
         let body = serde_json::to_string(self).map_err(LogIssuerError::Damaged)?;
-        let expected = found.map(|record| record.revision);
         registry.put(&key(), expected, body).await.map_err(LogIssuerError::Registry)?;
         Ok(())
     }
