@@ -105,7 +105,7 @@ pub fn report(found: &AcceptedReport) -> Value {
     });
     json!({
         "receipts": found.receipts, "events": found.events, "found": found.found,
-        "lost": found.lost, "other-types": found.other_types, "earlier": found.earlier, "later": found.later,
+        "lost": found.lost, "unanswered-types": found.unanswered_types, "other-types": found.other_types, "earlier": found.earlier, "later": found.later,
         "missing-count": found.missing_count, "missing": missing.collect::<Vec<_>>(),
         "missing-keys": found.missing_keys,
         "flaw-count": found.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
@@ -125,6 +125,9 @@ pub fn text(found: &AcceptedReport, args: &AcceptedArgs) -> Vec<String> {
     if found.flaw_count + found.missing_count > told {
         lines.push(format!("and {} more", found.flaw_count + found.missing_count - told));
     }
+    lines.extend(found.unanswered_types.iter().map(|one| {
+        format!("no answer tells of an event of the type {one}: is it written as consumers see it?")
+    }));
     lines.push(format!(
         "accepted: {} answers with {} events; {} are in the bundle, {} are missing, {} are from before it, {} \
          from behind it, {} of other types, {} lost with a declared restore",

@@ -13,12 +13,13 @@ use crate::cli::evidence_witnesses::WitnessArgs;
 use crate::cli::harmless::harmless_line;
 use crate::cli::receipt_file::keys_of;
 use crate::cli::{CommandResult, Context, Exit, Failure, asked, evidence_witnesses};
+use crate::event::EventId;
 use crate::keys::OpeningKeys;
 use crate::proof::{
     AcceptedCheck, AcceptedReport, BundleReport, BundleVerdict, NoBundle, SeriesReport,
     verify_bundle_against, verify_series,
 };
-use crate::seal::evidence::{BundleTrust, Examiner, Flaw, ToldStates};
+use crate::seal::evidence::{BundleTrust, Examiner, Flaw, Header, ToldStates};
 use crate::transparency::Incarnation;
 
 /// What to verify.
@@ -191,6 +192,9 @@ fn report(found: &BundleReport<'_>) -> Value {
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
         "tree": examiner.tree(), "unproved": examiner.unproved(),
+        "from": header.and_then(|header| header.from).map(|id| id.to_string()),
+        "to": header.and_then(|header| header.to).map(|id| id.to_string()),
+        "at": header.map(|header| header.at),
         "incarnation": header.map(|header| header.incarnation),
         "incarnations": examiner.incarnations().iter().map(incarnation).collect::<Vec<_>>(),
         "asked": asked::report(examiner), "asked-count": examiner.asked.count,
@@ -260,6 +264,13 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         examiner.receipts,
         examiner.unchecked_receipts,
     ));
+    if let Some(Header { from, to, at, .. }) = examiner.header() {
+        let bound = |id: &Option<EventId>, open: &str| {
+            id.map_or_else(|| open.to_owned(), |id| id.to_string())
+        };
+        let (from, to) = (bound(from, "the start"), bound(to, "the newest"));
+        lines.push(format!("asked for: from {from} to {to}, at {at}"));
+    }
     lines.extend(examiner.incarnations().iter().map(restored));
     lines.extend(states(examiner));
     lines.extend(asked::lines(examiner));
@@ -270,7 +281,10 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         ));
     }
     if examiner.unproved() > 0 {
-        lines.push(format!("{} events are from before the tree over the log", examiner.unproved()));
+        lines.push(format!(
+            "{} events have no proof that they are in a tree over the log",
+            examiner.unproved()
+        ));
     }
     if args.key.is_none() {
         lines.push("no token was opened; --key does that".to_owned());

@@ -117,6 +117,7 @@ pub(super) async fn key(incarnation: Option<u64>, context: &Context) -> CommandR
     // A log keeps the name that it began under; without one, the first start begins it.
     let (names, last) = if StoredLog::is_at(&config.data_dir) {
         let log = StoredLog::open(&config.data_dir).map_err(Failure::blame)?;
+        must_have(&log, incarnation)?;
         (LogIssuer::read(&log).await.map_err(Failure::blame)?, last_number(&log)?)
     } else {
         (None, 1)
@@ -127,6 +128,17 @@ pub(super) async fn key(incarnation: Option<u64>, context: &Context) -> CommandR
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)
+}
+
+/// Refuses the number of an incarnation that a log does not have.
+fn must_have(log: &StoredLog, incarnation: Option<u64>) -> Result<(), Failure> {
+    let kept = log.incarnations().map_err(Failure::blame)?;
+    match incarnation.filter(|number| *number != 1) {
+        Some(number) if kept.iter().all(|kept| kept.incarnation.number != number) => {
+            Err(Failure::input(anyhow!("the log has no incarnation {number}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The tree of a checkpoint that was kept.

@@ -14,7 +14,7 @@ use crate::cli::{Client, CommandResult, Context, Exit, Failure};
 use crate::event::{EventId, number_of};
 use crate::seal::evidence::BundleTrust;
 use crate::seal::{AcceptedEvent, AcceptedPlace, AcceptedReader, AcceptedReceipt};
-use crate::transparency::{LeafData, TreeHead, verify_consistency, verify_inclusion};
+use crate::transparency::{LeafData, verify_consistency, verify_inclusion};
 
 /// Which answers.
 #[derive(Debug, clap::Args)]
@@ -78,14 +78,14 @@ impl Found {
         receipt: &AcceptedReceipt,
     ) -> Result<(), Failure> {
         self.receipts += 1;
-        self.note((line, None), consistency(client, &receipt.tree).await)?;
+        self.note((line, None), consistency(client, receipt).await)?;
         let events = receipt.entries.iter().flat_map(|entry| &entry.events);
         for AcceptedEvent { id, place, .. } in events {
             let Some(place) = place else { continue };
             // What was there before the tree is in none.
             let Some(index) = place.position.checked_sub(receipt.tree.first) else { continue };
             self.events += 1;
-            let proved = inclusion(client, &receipt.tree, (*id, place, index)).await;
+            let proved = inclusion(client, receipt, (*id, place, index)).await;
             self.note((line, Some(*id)), proved)?;
         }
         Ok(())
@@ -129,11 +129,14 @@ impl Found {
 }
 
 /// That the tree of today begins with the one that was signed.
-async fn consistency(client: &Client, signed: &TreeHead) -> Result<(), Failure> {
+async fn consistency(client: &Client, receipt: &AcceptedReceipt) -> Result<(), Failure> {
+    let AcceptedReceipt { tree: signed, incarnation, .. } = receipt;
     if signed.tree.size == 0 {
         return Ok(());
     }
-    let answer = client.get(&format!("/log/proof/consistency?from={}", signed.tree.size)).await?;
+    let from = signed.tree.size;
+    let path = format!("/log/proof/consistency?from={from}&incarnation={incarnation}");
+    let answer = client.get(&path).await?;
     let (old, new) = (tree(&answer, "/from", Some(signed.tree.root))?, tree(&answer, "/to", None)?);
     verify_consistency(&old, &new, &hashes(&answer)?).map_err(|error| {
         let problem = "the log of today does not begin with the tree that was signed";
@@ -144,10 +147,11 @@ async fn consistency(client: &Client, signed: &TreeHead) -> Result<(), Failure> 
 /// That an event is where its answer says, in the tree that was signed with it.
 async fn inclusion(
     client: &Client,
-    signed: &TreeHead,
+    AcceptedReceipt { tree: signed, incarnation, .. }: &AcceptedReceipt,
     (id, place, index): (EventId, &AcceptedPlace, u64),
 ) -> Result<(), Failure> {
-    let path = format!("/log/proof/inclusion?index={index}&size={}", signed.tree.size);
+    let size = signed.tree.size;
+    let path = format!("/log/proof/inclusion?index={index}&size={size}&incarnation={incarnation}");
     let answer = client.get(&path).await?;
     let leaf = LeafData::new(id, place.digest);
     verify_inclusion(&leaf, index, &hashes(&answer)?, &signed.tree).map_err(|error| {

@@ -67,6 +67,8 @@ pub struct AcceptedReport {
     pub lost: usize,
     /// Those of other types than are asked for.
     pub other_types: usize,
+    /// Types that are asked for and that no answer has.
+    pub unanswered_types: BTreeSet<String>,
     /// Those from before the bundle begins.
     pub earlier: usize,
     /// Those from behind its end.
@@ -97,9 +99,9 @@ struct Expected {
 impl Expected {
     /// Whether a restore has gone on from the log that had it, without it.
     fn is_lost_with(&self, restore: &Incarnation) -> bool {
-        let goes_on = self.incarnation <= restore.survivors.incarnation;
         let position = self.place.as_ref().map(|place| place.position);
-        goes_on && position.is_some_and(|position| position > restore.survivors.position)
+        self.incarnation < restore.number
+            && position.is_some_and(|position| position > restore.survivors.position)
     }
 }
 
@@ -262,6 +264,12 @@ impl AcceptedCheck {
         }
     }
 
+    fn unanswered_types(&self) -> BTreeSet<String> {
+        let places = self.expected.values().filter_map(|one| one.place.as_ref());
+        let told: BTreeSet<&str> = places.map(|place| &*place.event_type).collect();
+        self.scope.types.iter().filter(|one| !told.contains(&***one)).cloned().collect()
+    }
+
     /// Says what was found, once the bundle has been read; `issuers` are believed beside its own.
     pub(super) fn finish(mut self, issuers: &[String], restores: &[Incarnation]) -> AcceptedReport {
         let mut report = std::mem::take(&mut self.report);
@@ -285,6 +293,7 @@ impl AcceptedCheck {
                 report.find(Some(*line), None, problem);
             }
         }
+        report.unanswered_types = self.unanswered_types();
         self.range.begin_at(self.scope.from);
         report.events = self.expected.len();
         for (id, expected) in &self.expected {
@@ -305,8 +314,9 @@ impl AcceptedCheck {
             return;
         }
         let place = expected.place.as_ref();
-        // A place in another incarnation says nothing of the tree of this one.
-        let is_comparable = expected.incarnation == self.range.incarnation;
+        // What survived has its position still; that of an incarnation that was given up says nothing.
+        let is_comparable = expected.incarnation == self.range.incarnation
+            || restores.iter().any(|one| one.survivors.incarnation == expected.incarnation);
         let position = place.map(|place| place.position).filter(|_| is_comparable);
         let is_asked = |place: &AcceptedPlace| self.scope.types.contains(&place.event_type);
         if !self.scope.types.is_empty() && !place.is_some_and(is_asked) {

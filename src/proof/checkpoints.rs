@@ -91,6 +91,10 @@ pub(super) fn conflicts(checkpoints: &[&Checkpoint], links: &[Link]) -> Vec<Chec
     sorted.sort_by_key(|one| (one.sequence, size(one), one.issued_at));
     let mut found: Vec<CheckpointConflict> =
         sorted.windows(2).filter_map(|pair| between(pair.first()?, pair.get(1)?)).collect();
+    // Next to each other among those that have one: a checkpoint without a tree hides nothing.
+    let with_tree: Vec<_> = sorted.iter().filter(|one| one.tree.is_some()).collect();
+    found
+        .extend(with_tree.windows(2).filter_map(|pair| between_trees(pair.first()?, pair.get(1)?)));
     found.extend(two_roots(&sorted));
     found.extend(sorted.iter().filter_map(|one| against_events(one, links)));
     found
@@ -102,14 +106,6 @@ fn between(one: &Checkpoint, next: &Checkpoint) -> Option<CheckpointConflict> {
     if one.sequence == next.sequence && one.chain != next.chain {
         return Some(CheckpointConflict::TwoChains(one.sequence));
     }
-    if let Some((one, next)) = one.tree.zip(next.tree) {
-        if one.first != next.first {
-            return Some(CheckpointConflict::TwoTrees(sequences));
-        }
-        if next.tree.size < one.tree.size {
-            return Some(CheckpointConflict::Shrunk(sequences));
-        }
-    }
     if next.head < one.head {
         return Some(CheckpointConflict::OlderHead(sequences));
     }
@@ -119,6 +115,16 @@ fn between(one: &Checkpoint, next: &Checkpoint) -> Option<CheckpointConflict> {
         earlier,
         later,
     })
+}
+
+/// What the tree of the later of two, by their numbers, says otherwise.
+fn between_trees(one: &Checkpoint, next: &Checkpoint) -> Option<CheckpointConflict> {
+    let sequences = [one.sequence, next.sequence];
+    let (was, is) = one.tree.zip(next.tree)?;
+    if was.first != is.first {
+        return Some(CheckpointConflict::TwoTrees(sequences));
+    }
+    (is.tree.size < was.tree.size).then_some(CheckpointConflict::Shrunk(sequences))
 }
 
 /// Sizes of one tree for which two roots were signed.
@@ -258,6 +264,15 @@ mod tests {
             let found = says(&[other, one.clone()], &[]);
             assert!(found.contains(&conflict), "{found:?} has not {conflict}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_without_a_tree_hides_no_log_that_shrank() {
+        let (one, three) = (checkpoint(1, 1), checkpoint(3, 3));
+        let old = Checkpoint { tree: None, ..checkpoint(2, 2) };
+        let three = Checkpoint { tree: Some(tree(5, 1)), ..three };
+
+        assert_eq!(says(&[one, old, three], &[]), [CheckpointConflict::Shrunk([1, 3])]);
     }
 
     #[test]

@@ -69,7 +69,8 @@ pub fn verify_series(bundles: &[BundleReport<'_>]) -> SeriesReport {
                 report.follow(bundle, &named)
             }
             (Some(SeriesPlace::After(named)), Some(previous)) => {
-                follows(previous, &named).or_else(|| report.follow(bundle, &named))
+                let other = || other_log(previous, bundle);
+                follows(previous, &named).or_else(other).or_else(|| report.follow(bundle, &named))
             }
         };
         report.flaws.extend(problem.map(|problem| SeriesFlaw { bundle: number, problem }));
@@ -89,6 +90,26 @@ fn follows(previous: &BundleReport<'_>, named: &PreviousBundle) -> Option<String
     let place = (named.sequence, named.chain);
     (previous.examined.last_place() != Some(place))
         .then(|| "the bundle before it does not end at the place that it names".to_owned())
+}
+
+/// What two bundles that follow each other say otherwise of the log: a restore begins another series.
+fn other_log(previous: &BundleReport<'_>, bundle: &BundleReport<'_>) -> Option<String> {
+    let (was, is) = (previous.examined.header()?, bundle.examined.header()?);
+    let before = previous.examined.tree()?;
+    let problem = match is.tree {
+        _ if was.incarnation != is.incarnation => {
+            "it is of another incarnation of the log than the bundle before it"
+        }
+        None => "it tells of no tree over the log, and the bundle before it does",
+        Some(now) if now.first != before.first || now.tree.size < before.tree.size => {
+            "its tree over the log is another one than that of the bundle before it, or an older one"
+        }
+        Some(now) if now.tree.size == before.tree.size && now.tree.root != before.tree.root => {
+            "the tree over the log has one size and two roots in it and the bundle before it"
+        }
+        Some(_) => return None,
+    };
+    Some(problem.to_owned())
 }
 
 impl SeriesReport {

@@ -13,7 +13,7 @@ use crate::seal::{OpenLimits, text};
 
 pub(super) const RECEIPT_TYPE: &str = "receipt+jwt";
 /// The longest receipt, in characters: room for RSA with 4096 bits and long names.
-const LONGEST: usize = 8 * 1024;
+pub(super) const LONGEST_RECEIPT: usize = 8 * 1024;
 
 /// What a receipt says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -106,12 +106,14 @@ impl ReceiptReader<'_> {
     /// The consumer's turn: this is no receipt of it.
     pub fn read(&self, body: &[u8]) -> Result<Receipt, ReceiptFault> {
         let receipt = body.trim_ascii();
-        if receipt.len() > LONGEST {
+        if receipt.len() > LONGEST_RECEIPT {
             return Err(ReceiptFault::Invalid);
         }
         let receipt = str::from_utf8(receipt).map_err(|_| ReceiptFault::Missing)?;
-        let [header, ..] = text::parts::<3>(receipt, LONGEST).ok_or(ReceiptFault::Missing)?;
-        let limits = OpenLimits { token: LONGEST, inflated: 0, depth: 8, ..OpenLimits::default() };
+        let [header, ..] =
+            text::parts::<3>(receipt, LONGEST_RECEIPT).ok_or(ReceiptFault::Missing)?;
+        let limits =
+            OpenLimits { token: LONGEST_RECEIPT, inflated: 0, depth: 8, ..OpenLimits::default() };
         let members = text::object(header, limits.of_inner_header());
         let kid = members.as_ref().and_then(|members| members.get("kid")?.as_str());
         if self.keys.get(kid.ok_or(ReceiptFault::Invalid)?).is_none() {

@@ -25,6 +25,8 @@ impl Examiner<'_> {
                 (Some(schema.clone()), Some(BundleLine::Contract { document, schema }))
             }
         };
+        // Opened events alone are held against it.
+        let schema = schema.filter(|_| self.trust.opening_keys.is_some());
         if self.schemas.len() == MOST_CONTRACTS {
             return wrong("there are too many contracts");
         }

@@ -9,6 +9,8 @@ use crate::keys::{VerifyingKey, VerifyingKeys};
 use crate::seal::evidence::dates::{too_early, too_late};
 use crate::seal::evidence::examiner::{Checked, parsed, text_of, wrong};
 use crate::seal::evidence::{BundleTrust, Examiner, Header, MOST_RECEIPTS, OpenedEvent};
+use crate::seal::open::is_addressed;
+use crate::seal::receipt::LONGEST_RECEIPT;
 use crate::seal::{
     ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, Receipt, ReceiptFault,
     ReceiptReader, open, text,
@@ -160,7 +162,7 @@ impl Examiner<'_> {
         }
         let before = self.receipts;
         let mut statements = HashSet::new();
-        for receipt in receipts {
+        for receipt in receipts.iter().take(MOST_RECEIPTS) {
             // A signature can have two forms (ECDSA's `s` and `n - s`); what is signed has one.
             let statement = receipt.as_str().and_then(|text| text.rsplit_once('.'));
             if !statements.insert(statement.map(|(signed, _)| signed)) {
@@ -183,27 +185,32 @@ impl Examiner<'_> {
         self.events_without_receipt += u64::from(self.receipts == before);
     }
 
-    /// Reads a receipt under each set of keys, and to each name of the gateway; of what is wrong, that it
-    /// does not fit a key of its name says most.
+    /// Reads a receipt under each set of keys; of what is wrong, that it does not fit a key of its name says
+    /// most. To which name of the gateway it is addressed is read before any signature is verified: there may
+    /// be many of both.
     fn read_receipt(&self, receipt: &str, header: &Header) -> Result<Receipt, ReceiptFault> {
+        let claims = text::parts::<3>(receipt, LONGEST_RECEIPT)
+            .and_then(|[_, claims, _]| text::object(claims, json::Limits::new(LONGEST_RECEIPT, 8)));
+        let audience = claims.and_then(|claims| {
+            let mut names = self.trust.addressees(&header.issuer, &header.aliases);
+            names.find(|name| is_addressed(&claims, &header.audience, name))
+        });
         let mut said = Err(ReceiptFault::UnknownKey);
         for keys in self.receipt_keys.iter().chain(&self.kept_receipt_keys) {
-            for audience in self.trust.addressees(&header.issuer, &header.aliases) {
-                let reader = ReceiptReader {
-                    keys,
-                    issuer: &header.audience,
-                    audience,
-                    // Its date is judged elsewhere, so that a false one is called so.
-                    now: Timestamp::MAX,
-                    leeway: BundleTrust::LEEWAY,
-                };
-                let read = reader.read(receipt.as_bytes());
-                if read.is_ok() {
-                    return read;
-                }
-                if said == Err(ReceiptFault::UnknownKey) {
-                    said = read;
-                }
+            let reader = ReceiptReader {
+                keys,
+                issuer: &header.audience,
+                audience: audience.unwrap_or(&header.issuer),
+                // Its date is judged elsewhere, so that a false one is called so.
+                now: Timestamp::MAX,
+                leeway: BundleTrust::LEEWAY,
+            };
+            let read = reader.read(receipt.as_bytes());
+            if read.is_ok() {
+                return read;
+            }
+            if said == Err(ReceiptFault::UnknownKey) {
+                said = read;
             }
         }
         said

@@ -348,7 +348,7 @@ impl<'a> Examiner<'a> {
             self.find("the first checkpoint is missing before this line".to_owned());
             self.stage = Stage::Events;
         }
-        if matches!(kind, "contract" | "event") && self.tree.has_proof() {
+        if matches!(kind, "contract" | "event" | "subscription") && self.tree.has_proof() {
             self.find("the proof of consistency does not stand before the last place".to_owned());
         }
         if self.stage == Stage::Events && kind == "closing" {

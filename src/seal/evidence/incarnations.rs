@@ -3,13 +3,14 @@
 
 use serde_json::{Map, Value};
 
+use crate::event::{EventId, Timestamp};
 use crate::seal::IncarnationReader;
 use crate::seal::evidence::examiner::{Checked, text_of, wrong};
 use crate::seal::evidence::{BundleTrust, Examiner};
 use crate::transparency::{Incarnation, TreeHash, verify_consistency};
 
 /// No log was restored more often.
-const MOST_RECORDS: usize = 10_000;
+const MOST_RECORDS: usize = 1_000;
 
 impl Examiner<'_> {
     /// Takes the record of an incarnation, and what proves that the tree of the head begins with what it
@@ -29,8 +30,11 @@ impl Examiner<'_> {
                 "incarnation {number} goes on from {parent}, which is not the one declared before it"
             ));
         }
-        let survived = record.survivors.tree;
+        let (survived, began, newest) =
+            (record.survivors.tree, record.began, record.survivors.event);
+        let before = self.incarnations.records.last().map(|one| one.began);
         self.incarnations.records.push(record);
+        self.hold_began(number, (before, began), newest);
         let (Some(survived), Some(head)) = (survived, self.tree.head) else {
             return wrong("the head of the bundle has no tree");
         };
@@ -43,6 +47,28 @@ impl Examiner<'_> {
                  survived: {error}"
             )
         })
+    }
+
+    /// Holds the moment at which an incarnation began against what it survived with, the one in front of it and
+    /// the bundle, which tells of it.
+    fn hold_began(
+        &mut self,
+        number: u64,
+        (before, began): (Option<Timestamp>, Timestamp),
+        newest: Option<EventId>,
+    ) {
+        self.hold_date("the record of an incarnation", began, newest);
+        let at = self.header.as_ref().map(|header| header.at);
+        if at.is_some_and(|at| at.after(BundleTrust::LEEWAY) < began) {
+            self.find(format!(
+                "the bundle is dated before incarnation {number} of the log began ({began})"
+            ));
+        }
+        if before.is_some_and(|before| began.after(BundleTrust::LEEWAY) < before) {
+            self.find(format!(
+                "incarnation {number} of the log began before the one in front of it"
+            ));
+        }
     }
 
     fn read_record(&mut self, token: &str) -> Checked<Incarnation> {

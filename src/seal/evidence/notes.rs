@@ -158,6 +158,13 @@ impl Examiner<'_> {
             ));
         }
         self.finish_dates(closed);
+        let unproved = self.tree.unproved;
+        if unproved > 0 && trust.quorum() > 0 {
+            self.find(format!(
+                "{unproved} events have no proof that they are in a tree over the log: no witness has \
+                 cosigned one with them"
+            ));
+        }
         let last = self.notes.last;
         let covers = |one: &&BundleCosignature| last.is_none_or(|(index, _)| one.size > index);
         let (all, asked) = (&self.notes.cosignatures, trust.quorum());

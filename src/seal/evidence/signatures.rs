@@ -15,6 +15,8 @@ use crate::seal::{
 
 /// Keys that are told to be missing.
 const MOST_MISSING: usize = 32;
+/// Keys of the gateway, those that have left its set included.
+const MOST_KEYS: usize = 1_000;
 /// Sets of keys for receipts beside that of now.
 const MOST_KEPT_SETS: usize = 128;
 /// Characters that a bundle may say about why it has no keys for receipts.
@@ -22,14 +24,21 @@ const LONGEST_PROBLEM: usize = 300;
 
 impl Examiner<'_> {
     pub(super) fn take_keys(&mut self, members: &Map<String, Value>) -> Checked<()> {
+        if self.bundled_keys.len() > MOST_KEYS {
+            return wrong("there are too many keys of the gateway");
+        }
         let jwks = members.get("jwks").unwrap_or(&Value::Null);
         let own = VerifyingKeys::from_json(jwks.to_string().as_bytes())
             .map_err(|error| format!("the key set cannot be used: {error}"))?;
+        let is_new = own.without(&self.bundled).next().is_some();
         self.bundled
             .join(own.clone())
             .map_err(|_| "a key of the set has the name of another key of the bundle")?;
         if let Some(kid) = own.misnamed() {
             self.find(format!("the key `{kid}` is not named by its RFC 7638 thumbprint"));
+        }
+        if !is_new {
+            return Ok(());
         }
         self.bundled_keys = self.bundled.thumbprints();
         if self.trust.issuer_keys.is_none() {

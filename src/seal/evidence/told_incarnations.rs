@@ -34,7 +34,8 @@ impl ToldIncarnations {
                 self.head
             ));
         }
-        if number > 1 && self.records.iter().all(|record| record.number != number) {
+        let declared = self.records.binary_search_by_key(&number, |record| record.number);
+        if number > 1 && declared.is_err() {
             return Err(format!(
                 "no record declares incarnation {number}, in which it was numbered"
             ));

@@ -94,7 +94,7 @@ impl ToldTree {
                 );
             }
             // An event from before the first leaf, or a bundle from before there were trees.
-            self.unproved += u64::from(self.head.is_some());
+            self.unproved += 1;
             return Ok(());
         };
         let Some(head) = self.head else { return wrong("the head of the bundle has no tree") };

@@ -1,5 +1,7 @@
 //! Restores of the log, declared, denied and misrepresented by the operator.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use sealway::event::{EventId, Timestamp};
@@ -25,6 +27,8 @@ struct Told {
     newest: EventId,
     /// In which incarnation the token of the third says that it was numbered.
     token: u64,
+    /// When the record says that the incarnation began.
+    began: Timestamp,
     signing: Option<SigningKey>,
 }
 
@@ -32,7 +36,8 @@ impl Told {
     /// The truth.
     fn truly(scene: &Scene) -> Self {
         let signing = Some(scene.signing.clone());
-        Self { head: 2, place: 2, survived: 2, newest: id(1), token: 2, signing }
+        let began = NOW.before(Duration::from_mins(10));
+        Self { head: 2, place: 2, survived: 2, newest: id(1), token: 2, began, signing }
     }
 
     fn lines(&self, scene: &Scene) -> Vec<String> {
@@ -80,7 +85,7 @@ impl Told {
         let incarnation = Incarnation {
             number: 2,
             id: "second".to_owned(),
-            began: Timestamp::EPOCH,
+            began: self.began,
             survivors,
             before: None,
         };
@@ -137,6 +142,16 @@ pub fn all(scene: &Scene) -> Vec<Row> {
             "a place is of another incarnation than the head",
             Told { place: 1, ..truth() },
             "of another incarnation of the log than the head",
+        ),
+        wrong(
+            "a restore is dated before what survived it",
+            Told { began: Timestamp::EPOCH, ..truth() },
+            "is dated",
+        ),
+        wrong(
+            "a restore is dated in the future",
+            Told { began: NOW.after(Duration::from_hours(1)), ..truth() },
+            "is dated",
         ),
         wrong(
             "a record is forged",

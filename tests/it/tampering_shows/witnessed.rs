@@ -162,6 +162,7 @@ pub fn all(scene: &Scene) -> Vec<Row> {
         signatures(scene, &cast),
         histories(scene, &cast),
         notes_of_others(scene, &cast),
+        events_outside(scene, &cast),
         dates(scene, &cast),
         dates_of_events(scene, &cast),
     ]
@@ -338,6 +339,28 @@ fn notes_of_others(scene: &Scene, cast: &Cast) -> Vec<Row> {
         says: "does not belong here",
     });
     rows
+}
+
+/// An operator says that events are older than the tree, so that no witness has to see them. Whoever can open
+/// the tokens finds it without one.
+fn events_outside(scene: &Scene, cast: &Cast) -> Vec<Row> {
+    let mut outside = cosigned(scene, cast);
+    outside.events.iter_mut().for_each(|event| event.is_proved = false);
+    let log_alone = WitnessTrust::new(Vec::new(), 1, Some(cast.log_key()));
+    let unproved = ("wrong", "have no proof that they are in a tree");
+    [
+        both("events are said to be older than the tree", &outside, cast.trust(), unproved),
+        both(
+            "events are said to be older than the tree of a log whose key is known",
+            &outside,
+            log_alone,
+            ("valid", ""),
+        ),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|row| Row { trusted: Trusted::OUTSIDE, ..row })
+    .collect()
 }
 
 /// The ids say that the events were accepted an hour ago, and everything else is dated now.
