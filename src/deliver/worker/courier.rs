@@ -346,6 +346,7 @@ impl Courier {
             WorkerCommand::Retry(retry) => self.take_up(*retry).await,
             WorkerCommand::Nudge => self.limiter.nudge(),
             WorkerCommand::Dismissed(key) => self.dismiss(&key),
+            WorkerCommand::Drop(wanted) => self.drop_retries(*wanted),
             WorkerCommand::Turn(asked) => {
                 let TurnQuestion { sequence, subject, answer } = *asked;
                 let turn = match self.order.turn_of(sequence, subject.as_ref()) {

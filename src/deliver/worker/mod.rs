@@ -8,6 +8,7 @@ mod ack_state;
 mod consumer_turns;
 mod context;
 mod courier;
+mod courier_dropping;
 mod courier_expiry;
 mod courier_order;
 mod courier_outage;
@@ -30,7 +31,9 @@ mod subject_queues;
 mod withholding;
 
 pub use ack_state::AckState;
-pub use context::{DeliveryContext, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding};
+pub use context::{
+    DeliveryContext, RetriesToDrop, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding,
+};
 pub use courier::Courier;
 pub use decider::{Decider, EntryDecision, NotDecided};
 #[cfg(test)]
