@@ -44,7 +44,7 @@ impl SubscriptionService {
         })
     }
 
-    fn open_worker(&self, of: &Subscription) -> Result<WorkerHandle, SubscriptionError> {
+    pub(super) fn open_worker(&self, of: &Subscription) -> Result<WorkerHandle, SubscriptionError> {
         let worker = self.dispatch.worker(&of.id);
         let worker = worker.filter(|worker| worker.subscription.borrow().created == of.created);
         worker.ok_or(SubscriptionError::Step {
