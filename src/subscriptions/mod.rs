@@ -35,6 +35,7 @@ mod normal_document;
 mod outer_key;
 mod pending_handshake;
 mod sealed_credential;
+mod secret_rotation;
 mod secret_text;
 mod state;
 mod store;

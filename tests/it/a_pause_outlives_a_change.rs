@@ -220,10 +220,25 @@ async fn a_sink_that_only_failed_is_replaced_while_its_pause_lasts() {
     let gateway = TestGateway::at(&clock).await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer(Reply::Status(500));
-    gateway.order(1).await;
+    let began = clock.now();
+    let mut number = 0;
+    while clock.now() < began.after(Duration::from_hours(5 * 24)) {
+        number += 1;
+        let before = receiver.arrivals().len();
+        gateway.order(number).await;
+        eventually("another attempt fails", async || {
+            clock.advance(Duration::from_secs(10));
+            (receiver.arrivals().len() > before).then_some(())
+        })
+        .await;
+        eventually("the failure is noted", async || {
+            shown(&gateway).await["progress"]["failingSince"].is_string().then_some(())
+        })
+        .await;
+        clock.advance(Duration::from_hours(12));
+    }
     let paused = eventually("it is paused", async || {
-        gateway.order(2).await;
-        clock.advance(Duration::from_hours(6));
+        clock.advance(Duration::from_mins(10));
         let shown = shown(&gateway).await;
         (shown["state"] == "paused").then_some(shown)
     })

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 use sealway::keys::OpeningKeyKind;
+use sealway::seal::inspect;
 
 use crate::harness::{Answer, Process, Sink, SinkKey, TestGateway, answer, eventually, program};
 
@@ -19,6 +20,27 @@ fn document(sink: &Sink) -> Value {
         "id": "shop", "consumer": "shop", "sink": sink.at("/hook"),
         "config": { "keys": { "sharedSecret": true } },
     })
+}
+
+/// A shared secret that a gateway has shown.
+#[derive(Clone)]
+struct Secret {
+    key: Arc<SinkKey>,
+    kids: Vec<Value>,
+}
+
+impl Secret {
+    fn shown(gateway: &TestGateway, answer: &Value) -> Self {
+        let jwks = &answer["sharedSecret"];
+        let keys = jwks["keys"].as_array().unwrap();
+        let kids = keys.iter().map(|key| key["kid"].clone()).collect();
+        Self { key: SinkKey::shared(gateway, jwks), kids }
+    }
+
+    /// Whether a token was made with it.
+    fn made(&self, token: &str) -> bool {
+        self.kids.contains(&inspect(token).unwrap()["kid"])
+    }
 }
 
 /// A sink that has some secrets and refuses what it cannot open.
@@ -40,27 +62,29 @@ impl Holder {
         Self { sink, keys }
     }
 
-    fn has(&self, keys: &[&Arc<SinkKey>]) {
-        *self.keys.lock().unwrap() = keys.iter().map(|&key| Arc::clone(key)).collect();
+    fn has(&self, secrets: &[&Secret]) {
+        let keys = secrets.iter().map(|secret| Arc::clone(&secret.key));
+        *self.keys.lock().unwrap() = keys.collect();
     }
 
-    /// The numbers of the orders that were posted and that a key opens, each time.
-    fn offered(&self, key: &SinkKey) -> Vec<u64> {
-        let opened = self.sink.bodies("/hook").into_iter().filter_map(|body| key.open(&body));
-        let orders = opened.filter(|opened| opened.event()["type"] == "Order.Created");
-        orders.map(|opened| opened.event()["data"]["orderId"].as_u64().unwrap()).collect()
+    /// The ids of the events that were posted under a secret, each time.
+    fn offered(&self, secret: &Secret) -> Vec<String> {
+        let events =
+            self.sink.arrived().into_iter().filter(|one| one.header("sealway-attempt").is_some());
+        let under = events.filter(|one| secret.made(&one.body));
+        under.map(|one| one.header("ce-id").unwrap().to_owned()).collect()
     }
 
-    /// Waits until an order was offered under a secret.
-    async fn wait_for(&self, key: &SinkKey, number: u64) {
-        let there = async || self.offered(key).contains(&number).then_some(());
-        eventually(format!("order {number} under this secret"), there).await;
+    /// Waits until an event was offered under a secret.
+    async fn wait_for(&self, secret: &Secret, id: &String) {
+        let there = async || self.offered(secret).contains(id).then_some(());
+        eventually(format!("event {id} under this secret"), there).await;
     }
 }
 
-async fn rotate(gateway: &TestGateway, overlap: u32) -> Arc<SinkKey> {
+async fn rotate(gateway: &TestGateway, overlap: u32) -> Secret {
     let made = gateway.post(&format!("{SHOP}/secret"), &json!({ "overlap": overlap })).await;
-    SinkKey::shared(gateway, &made["sharedSecret"])
+    Secret::shown(gateway, &made)
 }
 
 async fn active(gateway: &TestGateway) {
@@ -83,12 +107,12 @@ async fn delivered(gateway: &TestGateway, clock: &ManualClock, id: &str) -> usiz
 }
 
 /// A gateway whose clock stands still, an active subscription, and its secret.
-async fn stage() -> (TestGateway, ManualClock, Holder, Arc<SinkKey>) {
+async fn stage() -> (TestGateway, ManualClock, Holder, Secret) {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
     let holder = Holder::start().await;
     let made = gateway.post("/subscriptions", &document(&holder.sink)).await;
-    let key = SinkKey::shared(&gateway, &made["sharedSecret"]);
+    let key = Secret::shown(&gateway, &made);
     holder.has(&[&key]);
     gateway.post(&format!("{SHOP}/verify"), &json!({})).await;
     active(&gateway).await;
@@ -103,7 +127,7 @@ async fn events_arrive_before_during_and_after_the_consumer_takes_the_new_secret
 
     let made = gateway.post(&format!("{SHOP}/secret"), &json!({ "overlap": 3600 })).await;
 
-    let new = SinkKey::shared(&gateway, &made["sharedSecret"]);
+    let new = Secret::shown(&gateway, &made);
     assert_eq!(made["state"], "active", "nothing has to be proved again");
     let until = clock.now().after(Duration::from_hours(1));
     assert!(made["formerSecretUntil"].as_str().unwrap() <= &*until.to_string(), "{made}");
@@ -113,29 +137,31 @@ async fn events_arrive_before_during_and_after_the_consumer_takes_the_new_secret
     // The consumer has not read it yet.
     let first = gateway.order(1).await;
     assert_eq!(delivered(&gateway, &clock, &first).await, 1);
-    assert_eq!((holder.offered(&old), holder.offered(&new)), (vec![1], vec![]));
+    assert_eq!((holder.offered(&old), holder.offered(&new)), (vec![first.clone()], vec![]));
     gateway.restart().await;
 
     // It has the new secret and has thrown the old one away: it is offered both, in one attempt.
     holder.has(&[&new]);
     let second = gateway.order(2).await;
     assert_eq!(delivered(&gateway, &clock, &second).await, 1);
-    assert_eq!((holder.offered(&old), holder.offered(&new)), (vec![1, 2], vec![2]));
+    let both = || (holder.offered(&old), holder.offered(&new));
+    assert_eq!(both(), (vec![first.clone(), second.clone()], vec![second.clone()]));
     // From then on nothing is asked twice.
     let third = gateway.order(3).await;
     assert_eq!(delivered(&gateway, &clock, &third).await, 1);
-    assert_eq!((holder.offered(&old), holder.offered(&new)), (vec![1, 2], vec![2, 3]));
+    assert_eq!(both(), (vec![first.clone(), second.clone()], vec![second.clone(), third]));
     // A second instance of it has the old one only: the overlap is not over.
     holder.has(&[&old]);
     let fourth = gateway.order(4).await;
     assert_eq!(delivered(&gateway, &clock, &fourth).await, 1);
-    assert_eq!(holder.offered(&old), [1, 2, 4]);
+    let under_old = [first, second, fourth];
+    assert_eq!(holder.offered(&old), under_old);
 
     clock.advance(Duration::from_hours(2));
     assert!(gateway.get(SHOP).await.get("formerSecretUntil").is_none());
-    gateway.order(5).await;
-    holder.wait_for(&new, 5).await;
-    assert_eq!(holder.offered(&old), [1, 2, 4], "the former secret is good no more");
+    let fifth = gateway.order(5).await;
+    holder.wait_for(&new, &fifth).await;
+    assert_eq!(holder.offered(&old), under_old, "the former secret is good no more");
 }
 
 #[tokio::test]
@@ -158,8 +184,8 @@ async fn a_secret_that_became_known_ends_at_once_and_bounds_hold() {
 
     assert!(gateway.get(SHOP).await.get("formerSecretUntil").is_none());
     holder.has(&[&old, &first, &newest]);
-    gateway.order(1).await;
-    holder.wait_for(&newest, 1).await;
+    let id = gateway.order(1).await;
+    holder.wait_for(&newest, &id).await;
     assert!(holder.offered(&old).is_empty() && holder.offered(&first).is_empty());
 }
 
@@ -186,19 +212,19 @@ async fn one_that_has_proved_nothing_is_asked_under_the_new_secret() {
     let gateway = TestGateway::at(&clock).await;
     let holder = Holder::start().await;
     let made = gateway.post("/subscriptions", &document(&holder.sink)).await;
-    let lost = SinkKey::shared(&gateway, &made["sharedSecret"]);
+    let lost = Secret::shown(&gateway, &made);
 
     let made = gateway.post(&format!("{SHOP}/secret"), &json!({})).await;
 
     assert_eq!(made["state"], "pending", "{made}");
     assert!(made.get("formerSecretUntil").is_none(), "nobody has used it");
-    let new = SinkKey::shared(&gateway, &made["sharedSecret"]);
+    let new = Secret::shown(&gateway, &made);
     holder.has(&[&new]);
     // Not before its consumer can have read the answer.
     assert!(holder.sink.bodies("/hook").is_empty());
     clock.advance(Duration::from_secs(6));
     active(&gateway).await;
-    assert!(holder.sink.bodies("/hook").iter().all(|body| lost.open(body).is_none()));
+    assert!(holder.sink.bodies("/hook").iter().all(|body| new.made(body) && !lost.made(body)));
 }
 
 #[tokio::test]
@@ -210,7 +236,7 @@ async fn who_fetches_has_the_overlap_to_take_the_new_secret() {
         "config": { "keys": { "sharedSecret": true } },
     });
     let made = gateway.post("/subscriptions", &fetched).await;
-    let old = SinkKey::shared(&gateway, &made["sharedSecret"]);
+    let old = Secret::shown(&gateway, &made);
     let new = rotate(&gateway, 3600).await;
     gateway.order(1).await;
     let path = format!("{SHOP}/events?acknowledge=false&after={}", "0".repeat(26));
@@ -222,27 +248,28 @@ async fn who_fetches_has_the_overlap_to_take_the_new_secret() {
         .await
     };
 
-    assert!(old.open(&token().await).is_some());
+    assert!(old.key.open(&token().await).is_some());
     clock.advance(Duration::from_hours(1));
     let later = token().await;
-    assert!(old.open(&later).is_none() && new.open(&later).is_some());
+    assert!(old.key.open(&later).is_none() && new.key.open(&later).is_some());
 }
 
 #[tokio::test]
 async fn keys_of_the_consumers_own_are_not_replaced_here_and_other_keys_forget_the_former() {
     let (gateway, clock, holder, _) = stage().await;
     rotate(&gateway, 3600).await;
-    let own = SinkKey::generate(&gateway, OpeningKeyKind::X25519).await;
+    let key = SinkKey::generate(&gateway, OpeningKeyKind::X25519).await;
+    let own = Secret { key, kids: Vec::new() };
     holder.has(&[&own]);
     let mut theirs = document(&holder.sink);
-    theirs["config"]["keys"] = json!({ "jwks": { "keys": [own.public] } });
+    theirs["config"]["keys"] = json!({ "jwks": { "keys": [own.key.public] } });
     assert_eq!(gateway.put(SHOP, &theirs).await.status, 200);
     active(&gateway).await;
 
     let refused = gateway.call(Method::POST, &format!("{SHOP}/secret"), None).await;
     assert_eq!((refused.status, refused.code()), (422, "invalid"), "{}", refused.body);
     let back = gateway.put(SHOP, &document(&holder.sink)).await;
-    let newest = SinkKey::shared(&gateway, &back.body["sharedSecret"]);
+    let newest = Secret::shown(&gateway, &back.body);
     assert!(back.body.get("formerSecretUntil").is_none(), "{}", back.body);
     holder.has(&[&newest]);
     clock.advance(Duration::from_secs(6));
