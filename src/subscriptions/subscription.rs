@@ -56,7 +56,7 @@ pub struct Subscription {
     pub keys: RecipientKeys,
     /// Shared secrets that were replaced, oldest first: see
     /// [`former_secrets`](Self::former_secrets).
-    pub(super) former_secrets: Vec<FormerSecret>,
+    pub former_secrets: Vec<FormerSecret>,
     /// The receipts that its sink signs; nothing: none are asked for.
     pub receipts: Option<Box<ReceiptTerms>>,
     /// The `aud` of its tokens.
