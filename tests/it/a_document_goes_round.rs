@@ -22,7 +22,7 @@ fn rich(sink: &Sink, key: &SinkKey) -> Value {
         "sinkcredential": {
             "credentialtype": "BASIC", "basic": { "username": "gw", "password": "hunter2" },
             "hmac": { "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" },
-            "headers": [{ "name": "x-pass", "value": "hunter3" }],
+            "headers": [{ "name": "x-pass", "value": "hunter3", "secret": true }],
         },
         "config": {
             "keys": { "jwks": { "keys": [key.public] } }, "audience": "shop-eu", "parallel": 4,
