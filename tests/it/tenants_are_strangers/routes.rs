@@ -114,7 +114,8 @@ pub const ROUTES: &[Route] = &[
     ),
     route("DELETE /subscriptions/{id}/sink-credential", Owner),
     route("POST /subscriptions/{id}/verify", Owner),
-    route("POST /subscriptions/{id}/secret", Owner),
+    // Its keys are its own: a_shared_secret_rotates has one with a secret.
+    route("POST /subscriptions/{id}/secret", Owner).elsewhere(),
     route("POST /subscriptions/{id}/retries/drop", Owner),
     route("POST /subscriptions/{id}/pause", Owner),
     route("POST /subscriptions/{id}/resume", Owner),
