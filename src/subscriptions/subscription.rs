@@ -55,7 +55,7 @@ pub struct Subscription {
     /// What events are sealed for.
     pub keys: RecipientKeys,
     /// Shared secrets that were replaced, oldest first: see
-    /// [`former_secrets`](Self::former_secrets).
+    /// [`former_secrets`](Self::former_secrets()).
     pub former_secrets: Vec<FormerSecret>,
     /// The receipts that its sink signs; nothing: none are asked for.
     pub receipts: Option<Box<ReceiptTerms>>,

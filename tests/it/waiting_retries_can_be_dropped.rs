@@ -9,7 +9,8 @@ use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock};
 
 use crate::consumers_hear_what_they_are_granted::payment;
 use crate::harness::{
-    Receiver, Reply, TestGateway, eventually, never_within, order_by_number, order_created, program,
+    Arrival, Receiver, Reply, TestGateway, eventually, never_within, order_by_number,
+    order_created, program,
 };
 
 const SHOP: &str = "/subscriptions/shop";
@@ -76,8 +77,8 @@ async fn what_is_dropped_is_a_dead_letter_that_a_redrive_brings_back_with_its_nu
     let answer = gateway.post(&format!("{SHOP}/dead-letters/redrive"), &wish).await;
     assert_eq!(answer, json!({ "redriven": 3 }));
     let mut arrived = receiver.wait_for_delivered(3).await;
-    arrived.sort_by_key(|one| one.sequence());
-    assert_eq!(arrived.iter().map(|one| one.id()).collect::<Vec<_>>(), ids);
+    arrived.sort_by_key(Arrival::sequence);
+    assert_eq!(arrived.iter().map(Arrival::id).collect::<Vec<_>>(), ids);
     assert_eq!(receiver.chain().0, 3);
 }
 
