@@ -27,12 +27,14 @@ mod lagging;
 mod lifecycle;
 mod log_checkpoint;
 mod log_lives;
+mod loops;
 mod machine;
 mod own_issuer;
 mod own_keys;
 mod quotas;
 mod repeats;
 mod retention;
+mod run_error;
 mod setting_aside;
 mod signing_answers;
 mod storing;
@@ -51,7 +53,7 @@ pub use guarding_log::{compare_all, places};
 pub use inbound::Inbound;
 pub use inward::{contracts, naming};
 pub use keeping_schemas::{changed, published_schemas};
-pub use lifecycle::{Gateway, RunError};
+pub use lifecycle::Gateway;
 pub use log_checkpoint::{
     CheckpointError, LogCheckpoint, LogUnconfirmed, SetBack, checkpoint_beside, forget_checkpoint,
 };
@@ -59,3 +61,4 @@ pub use log_lives::{KnownLives, LivesBeside};
 pub use machine::Machine;
 pub use own_issuer::check_issuer;
 pub use own_keys::{OwnKeys, check_keys, make_keys, read_keys, renew_outer_keys, unopened};
+pub use run_error::RunError;

@@ -28,6 +28,7 @@ mod a_grant_ends;
 mod a_handshake_is_durable;
 mod a_queue_is_a_source;
 mod a_receipt_proves_delivery;
+mod a_panic_ends_nothing_else;
 mod a_pattern_has_a_price;
 mod a_push_is_signed;
 mod a_recording_brings_nothing_new;
