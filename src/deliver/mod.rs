@@ -51,6 +51,7 @@ pub use sink::{Destination, Destinations, EventBusPermission, EventBusPermission
 #[cfg(feature = "aws")]
 pub use sink::{EventBusDestination, EventBusParts};
 pub use worker::{
-    Decider, DeliveryContext, EntryDecision, NotDecided, NumberedEntry, Progress,
-    SequenceReadError, SubscriptionView, WorkerCommand, WorkerStanding,
+    Decider, DeliveryContext, EntryDecision, NotDecided, NumberedEntry, Progress, ReplayOutcome,
+    ReplayTicket, ReplayedMatch, SequenceReadError, SubscriptionView, WorkerCommand,
+    WorkerStanding,
 };

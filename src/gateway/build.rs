@@ -33,7 +33,7 @@ use crate::gateway::signing_answers::AnswerSigner;
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unbound_callers::warn_of_unbound_callers;
 use crate::gateway::witnessing::log_proofs;
-use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
+use crate::jobs::{JobService, JobServiceParts};
 use crate::keys::{self, DataKey, KeyRing, LogIssuer, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
@@ -327,8 +327,7 @@ fn job_service(
         config: config.replay.clone(),
         log: Arc::clone(&store.log),
         dead_letters: Arc::clone(&store.dead_letters),
-        replays: Replays::new(Arc::clone(&store.registry)),
-        redrives: Redrives::new(Arc::clone(&store.registry)),
+        registry: Arc::clone(&store.registry),
         ledger: Arc::clone(ledger),
         attempter: Arc::clone(&out.attempter),
         subscription_service: Arc::clone(&out.subscription_service),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 
-use crate::ambient::Clock;
+use crate::ambient::{Clock, guarded};
 use crate::deliver::outcome::pending_changes::PendingChanges;
 use crate::deliver::outcome::{AttemptOutcome, Delivery, Ownership, Verdict};
 use crate::event::{SubscriptionId, Timestamp};
@@ -265,7 +265,11 @@ impl Ledger {
             return Ok(());
         }
         let (state, changes) = (Arc::clone(&self.state), pending.into_changes(self.epoch()));
-        let commit = Box::pin(async move { state.commit(changes).await });
+        // A store that panics has failed: what it was given is lost, and must not be asked for again.
+        let commit = Box::pin(async move {
+            let committed = guarded(state.commit(changes)).await;
+            committed.unwrap_or(Err(CommitError::Failed(LogError::Broken)))
+        });
         *writing = Some(Writing { batch, since, commit });
         self.end(&mut writing).await
     }

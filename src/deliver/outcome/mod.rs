@@ -13,7 +13,7 @@ mod recording;
 mod schedule;
 mod signal;
 
-pub use delivery::{AttemptResult, Delivery, Reason, Verdict};
+pub use delivery::{AttemptResult, Delivery, Reason, Verdict, rank};
 pub use handshake_schedule::{HandshakeConfig, HandshakeEnd};
 pub use ledger::Ledger;
 #[cfg(test)]

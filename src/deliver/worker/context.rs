@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::{Allowance, BacklogLimit, Sinks};
 use crate::deliver::outcome::{DeliverySignals, Ledger};
+use crate::deliver::worker::ReplayedMatch;
 use crate::deliver::worker::decider::Decider;
-use crate::event::{ChainValue, EventId, Subject};
-use crate::eventlog::{DeliveryKey, Position, Retry, Store};
+use crate::event::{ChainValue, EventId, ReplayId, Subject};
+use crate::eventlog::{Cursor, DeliveryKey, Position, Retry, Store};
 use crate::subscriptions::Subscription;
 
 /// What a worker is told. What is large is boxed: the queue of each worker has room for many commands from
@@ -24,6 +26,10 @@ pub enum WorkerCommand {
     Changed(Arc<Subscription>),
     /// Attempt this delivery when it is due.
     Retry(Box<Retry>),
+    /// Attempt this old match as soon as live traffic leaves room, and say what came of it.
+    Replay(Box<ReplayedMatch>),
+    /// Attempt nothing more of this replay.
+    EndReplay(Box<ReplayId>),
     /// The sink may be well again: find out, however long it was to be left alone.
     Nudge,
     /// Nobody wants this dead letter any more: let go on what waits behind it.
@@ -81,6 +87,12 @@ pub struct WorkerStanding {
 }
 
 impl WorkerStanding {
+    /// Where a worker begins that goes on from a cursor, with so many deliveries that wait.
+    pub(super) const fn kept(cursor: &Cursor, retrying: usize) -> Self {
+        let Cursor { settled, sequence, chain, .. } = *cursor;
+        Self { scanned: settled, settled, sequence, chain, open: 0, retrying, blocked: 0 }
+    }
+
     /// Deliveries that wait for their next attempt, beyond which nobody hands the courier more: its
     /// sink has to recover first.
     pub const MOST_RETRIES: usize = 500;
@@ -89,6 +101,19 @@ impl WorkerStanding {
     pub const fn room(&self) -> usize {
         Self::MOST_RETRIES.saturating_sub(self.retrying)
     }
+}
+
+/// What the log kept of a subscription: how far it has come, and what waits for another attempt.
+pub type KeptDeliveries = (Cursor, Vec<Retry>);
+
+/// What reaches a worker, and outlives one that panics.
+pub struct WorkerEnds {
+    pub(super) commands: mpsc::Receiver<WorkerCommand>,
+    pub(super) standing: watch::Sender<WorkerStanding>,
+    /// Whether no matches are taken until the subscription has changed.
+    pub(super) held: bool,
+    /// The attempts that were begun and have not ended.
+    pub(super) attempts: TaskTracker,
 }
 
 /// What all workers share.
