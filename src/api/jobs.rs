@@ -31,8 +31,10 @@ pub(super) async fn find_job<J: RunnableJob>(
 pub(super) fn problem(error: JobError) -> Problem {
     match &error {
         JobError::Unknown { kind, .. } => Problem::not_found(kind),
-        JobError::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
-        JobError::Invalid(_) | JobError::Closed => Problem::new(Code::Invalid, error.to_string()),
+        JobError::Ended { .. } | JobError::Closed => {
+            Problem::new(Code::WrongState, error.to_string())
+        }
+        JobError::Invalid(_) => Problem::new(Code::Invalid, error.to_string()),
         JobError::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
         JobError::Damaged { .. }
         | JobError::Log(_)
