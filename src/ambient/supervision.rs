@@ -52,14 +52,12 @@ pub async fn restarted<F: Future>(
 ) -> F::Output {
     let mut backoff = RestartBackoff::default();
     loop {
-        match guarded(async { work().await }).await {
-            Ok(ended) => return ended,
-            Err(Panicked) => {
-                let pause = backoff.after_panic(clock.now());
-                tracing::error!("Background work panicked ({name}); it begins anew in {pause:?}");
-                clock.sleep(pause).await;
-            }
+        if let Ok(ended) = guarded(async { work().await }).await {
+            return ended;
         }
+        let pause = backoff.after_panic(clock.now());
+        tracing::error!("Background work panicked ({name}); it begins anew in {pause:?}");
+        clock.sleep(pause).await;
     }
 }
 

@@ -69,7 +69,9 @@ impl<J: Job> JobStore<J> {
     /// Ours: the registry failed.
     pub async fn learn(&self) -> Result<Vec<J>, JobError> {
         let kept = self.list().await?;
-        kept.iter().for_each(|job| self.holds.note(job));
+        for job in &kept {
+            self.holds.note(job);
+        }
         self.holds.complete();
         Ok(kept)
     }

@@ -146,10 +146,10 @@ impl ReplayRun {
         let weight = handed.entry.weight();
         match (std::mem::replace(&mut handed.is_behind, is_behind), is_behind) {
             (false, true) => {
-                (self.under_way, self.behind) = (self.under_way - 1, self.behind + weight)
+                (self.under_way, self.behind) = (self.under_way - 1, self.behind + weight);
             }
             (true, false) => {
-                (self.under_way, self.behind) = (self.under_way + 1, self.behind - weight)
+                (self.under_way, self.behind) = (self.under_way + 1, self.behind - weight);
             }
             _ => {}
         }

@@ -169,15 +169,18 @@ impl<'a> PullWorker<'a> {
             more = late.map(|late| late || matches!(more, Ok(true)));
         }
         self.note();
-        // It looks again once that is written.
-        more.map(|more| more && !self.unwritten.is_waiting()).unwrap_or_else(|error| {
-            tracing::error!(
-                subscription.id = %self.subscription.id,
-                error = &error as &dyn std::error::Error,
-                "Events of subscription {} cannot be given up", self.subscription.id,
-            );
-            false
-        })
+        match more {
+            // It looks again once that is written.
+            Ok(more) => more && !self.unwritten.is_waiting(),
+            Err(error) => {
+                tracing::error!(
+                    subscription.id = %self.subscription.id,
+                    error = &error as &dyn std::error::Error,
+                    "Events of subscription {} cannot be given up", self.subscription.id,
+                );
+                false
+            }
+        }
     }
 
     fn keep_sequence_checkpoint(&mut self) {
@@ -198,10 +201,12 @@ impl<'a> PullWorker<'a> {
                 match_source.start_over(self.place.position);
             }
             WorkerCommand::Retry(retry) => self.ack_state.bring_back(*retry),
-            // There is no sink, and no order that a dead letter could hold up.
-            WorkerCommand::Nudge | WorkerCommand::Dismissed(_) => {}
-            // Nobody fetches a replay: it ends with the courier that it was asked of.
-            WorkerCommand::Replay(_) | WorkerCommand::EndReplay(_) => {}
+            // There is no sink, no order that a dead letter could hold up, and nobody who fetches a
+            // replay: it ends with the courier that it was asked of.
+            WorkerCommand::Nudge
+            | WorkerCommand::Dismissed(_)
+            | WorkerCommand::Replay(_)
+            | WorkerCommand::EndReplay(_) => {}
             // Whoever asked may have gone.
             WorkerCommand::Turn(asked) => drop(asked.answer.send(SubjectTurn::None)),
         }

@@ -1,6 +1,8 @@
 //! What a worker has given up and waits to be written, while it goes on with everything else: a full
 //! disk keeps no command waiting.
 
+use std::sync::Arc;
+
 use tokio::task::JoinHandle;
 
 use crate::deliver::worker::DeliveryContext;
@@ -29,7 +31,7 @@ impl Unwritten {
 
     /// Has everything written that was noted, as soon as the disk has room.
     pub(super) fn write(&mut self, context: &DeliveryContext) {
-        let (ledger, stopping) = (context.ledger.clone(), context.tasks.stopping().clone());
+        let (ledger, stopping) = (Arc::clone(&context.ledger), context.tasks.stopping().clone());
         // On a task of its own: who writes has to be polled, or it keeps every other writer waiting.
         self.0 = Some(context.tasks.spawn(async move {
             tokio::select! {

@@ -88,11 +88,15 @@ impl Queues {
             for _ in 0..poller.intake.source.pollers {
                 let (poller, stop) = (Arc::clone(poller), tasks.stopping().clone());
                 let of = ("queue", Arc::clone(&poller.intake.clock));
-                tasks.spawn(async move { restarted((of.0, &*of.1), || poller.run(&stop)).await });
+                tasks.spawn(async move {
+                    restarted((of.0, &*of.1), || Box::pin(poller.run(&stop))).await;
+                });
             }
             let (poller, stop) = (Arc::clone(poller), tasks.stopping().clone());
             let of = ("queue attributes", Arc::clone(&poller.intake.clock));
-            tasks.spawn(async move { restarted((of.0, &*of.1), || poller.watch(&stop)).await });
+            tasks.spawn(async move {
+                restarted((of.0, &*of.1), || Box::pin(poller.watch(&stop))).await;
+            });
         }
     }
 
