@@ -287,6 +287,14 @@ impl Access {
                 .any(|(name, event)| chooses(event) && known.lets(consumer, name, at))
     }
 
+    /// The names of the events that a consumer may hear something of.
+    pub fn event_names_heard(&self, consumer: &ConsumerId) -> Vec<Arc<str>> {
+        let (known, at) = (self.known.load(), (Position(u64::MAX), self.now()));
+        let is_let = |name: &str| known.lets(consumer, name, at);
+        let closed = known.closed.iter().filter(|(name, _)| is_let(name));
+        known.public.values().chain(closed.map(|(_, event)| event)).map(Arc::clone).collect()
+    }
+
     /// Every grant, in the order of their names.
     pub fn grants(&self) -> Vec<Arc<Grant>> {
         self.known.load().grants.values().cloned().collect()

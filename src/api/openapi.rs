@@ -12,8 +12,8 @@ use crate::api::{
     access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
     exports, external_ids, grants, health, historical_keys, log, log_files, log_incarnations,
     log_proofs, oauth_token, poll, post_events, problem, problem_pages, published, pull,
-    quarantine, queues, receipts, redrives, replays, schemas, sink_credential, stream,
-    subscriptions, verify,
+    quarantine, queues, receipts, redrives, replays, retries, schemas, secret, sink_credential,
+    stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -90,6 +90,7 @@ const SHOWN: &str = "ShownSubscription";
         sink_credential::replace,
         sink_credential::remove,
         verify::verify,
+        secret::rotate,
         external_ids::read,
         subscriptions::pause,
         subscriptions::resume,
@@ -105,6 +106,7 @@ const SHOWN: &str = "ShownSubscription";
         dead_letters::counts,
         dead_letters::all_counts,
         dead_letters::dismiss,
+        retries::drop_waiting,
         redrives::start,
         redrives::list,
         redrives::read,

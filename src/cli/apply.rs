@@ -12,6 +12,7 @@ use crate::api::SubscriptionListQuery;
 use crate::cli::answer::{items, text};
 use crate::cli::apply_grants;
 use crate::cli::grant_file::GrantFiles;
+use crate::cli::subscription_changes::warnings;
 use crate::cli::subscription_file::{self, Documents};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
 use crate::event::{QualifiedName, SubscriptionId};
@@ -57,6 +58,9 @@ struct Done {
     dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    /// What its consumer should look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// Shown once, if the gateway made one.
     #[serde(skip_serializing_if = "Option::is_none")]
     shared_secret: Option<Value>,
@@ -125,6 +129,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
             action,
             dry_run: args.dry_run,
             problem: None,
+            warnings: Vec::new(),
             shared_secret: None,
         };
         if !args.dry_run {
@@ -232,6 +237,7 @@ async fn perform(
                     before.is_some_and(|(.., since)| answer.get("credential") == Some(since));
                 done.action = if same { ApplyStep::Keep } else { ApplyStep::Replace };
             }
+            done.warnings = warnings(&answer);
             done.shared_secret = answer.get_mut("sharedSecret").map(Value::take);
             Ok(())
         }
@@ -248,6 +254,9 @@ fn tell(output: Output, all: &[Done], dry_run: bool, others: usize) {
     for done in all {
         if let Some(problem) = &done.problem {
             output.note(format_args!("{}: {problem}", done.file));
+        }
+        for warning in &done.warnings {
+            output.note(format_args!("{}: warning: {warning}", done.file));
         }
         if let Some(secret) = done.shared_secret.as_ref().filter(|_| !output.is_json()) {
             output.note(format_args!(

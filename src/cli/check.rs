@@ -18,7 +18,7 @@ use crate::egress::Egress;
 use crate::enrich::{AccessRule, Publications};
 use crate::event::{Diagnostic, Severity, number_of, read_whole};
 use crate::keys::{FileKeyStore, KeyRing};
-use crate::subscriptions::{SubscriptionDocument, Subscriptions};
+use crate::subscriptions::{GivenDocument, Subscriptions};
 use crate::telemetry::error_chain;
 
 /// What to check.
@@ -219,9 +219,10 @@ impl Check<'_> {
     }
 
     fn subscription(&mut self, name: &str, text: &str) {
-        match read_whole::<SubscriptionDocument>(name, text) {
+        match read_whole::<GivenDocument>(name, text) {
             Err(mut mistakes) => self.mistakes.append(&mut mistakes),
-            Ok(document) => {
+            Ok(given) => {
+                let document = given.for_another();
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::ambient::Secret;
 use crate::cli::Failure;
+use crate::egress::{AGENT, ENCODING};
 use crate::event::json;
 use crate::eventlog::ActionReason;
 
@@ -62,7 +63,9 @@ impl Client {
             let value = HeaderValue::from_bytes(reason.as_str().as_bytes());
             headers.insert(REASON, value.map_err(Failure::input)?);
         }
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODING));
         let http = reqwest::Client::builder()
+            .user_agent(AGENT)
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .build()

@@ -81,6 +81,7 @@ mod rehearsal_maps;
 mod rehearsal_try;
 mod replay;
 mod serve;
+mod subscription_changes;
 mod subscription_file;
 mod subscriptions;
 mod token_keys;

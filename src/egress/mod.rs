@@ -28,7 +28,7 @@ mod stream;
 mod tls;
 
 pub use aws_endpoints::is_aws_host;
-pub use client::{ExchangeError, GuardedClient, GuardedRequest};
+pub use client::{AGENT, ENCODING, ExchangeError, GuardedAnswer, GuardedClient, GuardedRequest};
 pub use clients::GuardedClients;
 pub use config::EgressConfig;
 pub use guard::{Egress, EgressRefusal, Scheme};

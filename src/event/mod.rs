@@ -68,7 +68,7 @@ pub use names::{
     AccessRequestId, CallerId, ConsumerId, GrantName, NameError, QualifiedName, RedriveId,
     ReplayId, SubscriptionId, SubscriptionName, SubscriptionReference,
 };
-pub use nearest::nearest;
+pub use nearest::{nearest, nearest_of_all};
 pub use number::{NumberFault, NumericValue};
 pub use plural::number_of;
 pub use producer::{EventProducer, ProducerKind};

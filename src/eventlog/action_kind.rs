@@ -37,6 +37,10 @@ kinds! {
     ReplaceSinkCredential: "replace-sink-credential";
     /// The credential of a sink was taken away.
     RemoveSinkCredential: "remove-sink-credential";
+    /// Another shared secret was made.
+    RotateSecret: "rotate-secret";
+    /// Deliveries that waited for another attempt were given up.
+    DropRetries: "drop-retries";
     /// A range of the log was sent again.
     StartReplay: "start-replay";
     /// A replay was ended.

@@ -97,10 +97,12 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
 async fn tell_of_proof(services: &Services, subscription: &Subscription) {
     let id = &subscription.id;
     let Some(handshake) = &subscription.handshake else { return };
-    let reason = subscription.reason.clone().unwrap_or_default();
+    let reason = handshake.reason.clone().or_else(|| subscription.reason.clone());
+    let reason = reason.unwrap_or_default();
     tracing::warn!(
         subscription.id = %id,
-        "Subscription {id} is pending and gets no events, its new sink or keys are not proved: {reason}",
+        "Subscription {id} is {} and gets no events, its new sink or keys are not proved: {reason}",
+        subscription.state,
     );
     services.metrics.counter(Metric::SubscriptionsPending, &[id.as_str()]).increment();
     let is_given_up = handshake.due.is_none() && handshake.attempts > 0;

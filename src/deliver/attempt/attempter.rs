@@ -152,13 +152,18 @@ impl Attempter {
         let destination = self.destinations.of(subscription);
         let target = SinkTarget::of(subscription, self.timeout).map(Arc::new);
         let (Some(destination), Some(target)) = (destination, target) else { return };
-        sending.answer = Some(match self.sealer.outer_key(delivery) {
-            Ok(outer_key) => {
-                let parcel = parcel(delivery, sealed, (self.sealer.issuer(), outer_key));
-                destination.deliver(&target, parcel).await
-            }
-            Err(error) => unsealed(&error),
-        });
+        let outer_key = match self.sealer.outer_key(delivery) {
+            Ok(outer_key) => outer_key,
+            Err(error) => return sending.answer = Some(unsealed(&error)),
+        };
+        let parcel = parcel(delivery, sealed, (self.sealer.issuer(), outer_key));
+        let answer = destination.deliver(&target, parcel).await;
+        let (refused, to) = ((sealed, &answer), (destination, &target));
+        let other = self.sealer.offer_under_another(delivery, refused, to, outer_key).await;
+        match other {
+            Some((taken, yes)) => (sending.sealed, sending.answer) = (Some(taken), Some(yes)),
+            None => sending.answer = Some(answer),
+        }
     }
 
     /// Judges the answer and records what follows from it.
@@ -243,7 +248,7 @@ impl Attempter {
 /// What a sink is handed of a delivery: the attributes of its event only as far as they may be
 /// shown, and for its idempotency key, which whoever can guess at the data could check a guess
 /// against, the outer key.
-fn parcel(
+pub(super) fn parcel(
     delivery: &Delivery,
     sealed: &SealedEvent,
     (issuer, outer_key): (&str, Option<OuterKey>),

@@ -9,7 +9,7 @@ use crate::eventlog::{
 use crate::subscriptions::{Subscription, SubscriptionError, SubscriptionState};
 
 impl SubscriptionService {
-    fn open_worker(&self, of: &Subscription) -> Result<WorkerHandle, SubscriptionError> {
+    pub(super) fn open_worker(&self, of: &Subscription) -> Result<WorkerHandle, SubscriptionError> {
         let worker = self.dispatch.worker(&of.id);
         let worker = worker.filter(|worker| worker.subscription.borrow().created == of.created);
         worker.ok_or(SubscriptionError::Step {

@@ -26,7 +26,7 @@ pub struct Dispatch {
     table: Table<SubscriptionId>,
     followed: Arc<Followed>,
     workers: RwLock<BTreeMap<SubscriptionId, RunningWorker>>,
-    /// Told whenever a subscription that is pending comes or changes.
+    /// Told whenever a subscription comes or changes whose sink has to prove itself.
     pending: Notify,
 }
 
@@ -130,7 +130,7 @@ impl Dispatch {
     }
 
     fn tell_of_pending(&self, subscription: &Subscription) {
-        if subscription.state == SubscriptionState::Pending {
+        if subscription.awaits_proof() {
             self.pending.notify_one();
         }
     }
@@ -340,11 +340,12 @@ impl Dispatch {
         Some(limiter.flow(self.context.clock.now()))
     }
 
-    /// The subscriptions that wait for their sinks to prove themselves, as they are now.
+    /// The subscriptions that wait for their sinks to prove themselves, paused ones among them, as they
+    /// are now.
     pub fn pending(&self) -> Vec<Arc<Subscription>> {
         let workers = self.workers();
         let all = workers.values().map(|worker| Arc::clone(&worker.subscription.borrow()));
-        all.filter(|subscription| subscription.state == SubscriptionState::Pending).collect()
+        all.filter(|subscription| subscription.awaits_proof()).collect()
     }
 
     /// Gives the sink of a subscription a signed statement; says whether it has taken it.

@@ -102,6 +102,11 @@ impl Delivery {
         }
     }
 
+    /// The dead letter that it is where someone wants no further attempt.
+    pub fn dropped(&self, at: Timestamp) -> DeadLetter {
+        DeadLetter { reason: Arc::from(Reason::Dropped.word()), ..self.withheld(at) }
+    }
+
     /// What the log keeps while it waits for its next attempt.
     pub fn to_retry(&self, first_attempt: Timestamp, due: Timestamp) -> Retry {
         Retry {
@@ -176,11 +181,13 @@ pub enum Reason {
     Undecided,
     /// The consumer may not hear its publication any more. It cannot be redriven.
     NotEntitled,
+    /// It waited for another attempt, and someone wanted none.
+    Dropped,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AttemptsExhausted,
         Self::EventTooOld,
         Self::Refused,
@@ -189,6 +196,7 @@ impl Reason {
         Self::Expired,
         Self::Undecided,
         Self::NotEntitled,
+        Self::Dropped,
     ];
 
     /// The stable word.
@@ -202,6 +210,7 @@ impl Reason {
             Self::Undecided => "undecided",
             Self::RefusedByConsumer => "refused-by-consumer",
             Self::NotEntitled => "not-entitled",
+            Self::Dropped => "dropped",
         }
     }
 }

@@ -131,7 +131,8 @@ impl SinkAnswer {
 
     /// Makes a yes count as a failure, because the receipt that it must carry is not there.
     pub fn without_receipt(self, fault: ReceiptFault) -> Self {
-        let detail = format!("no valid receipt: {fault}").into();
+        let more = if self.detail.is_empty() { "" } else { &format!(" ({})", self.detail) };
+        let detail = format!("no valid receipt: {fault}{more}").into();
         Self { kind: AnswerKind::Later(Health::Well), detail, ..self }
     }
 

@@ -9,15 +9,16 @@ use http::header::{CONTENT_TYPE, InvalidHeaderName, InvalidHeaderValue, RETRY_AF
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::ambient::Clock;
+use crate::deliver::sink::answer_body::wait_for_body;
 use crate::deliver::sink::connection::Connections;
 use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of, refusal_of};
 use crate::deliver::sink::http_request::HttpRequest;
 use crate::deliver::sink::retry_after::retry_after;
 use crate::deliver::sink::{
-    AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, Destination, Parcel, SinkAnswer,
-    SinkTarget,
+    AnswerKind, AttemptFailure, BodyCut, ChallengeAnswer, ChallengeError, Destination, Parcel,
+    SinkAnswer, SinkTarget,
 };
-use crate::egress::{ExchangeError, GuardedClient, GuardedClients, GuardedRequest};
+use crate::egress::{ExchangeError, GuardedAnswer, GuardedClient, GuardedClients, GuardedRequest};
 use crate::event::SubscriptionId;
 use crate::subscriptions::{Challenge, ChallengeReply};
 use crate::telemetry::error_chain;
@@ -48,12 +49,12 @@ impl HttpDestination {
         &self.connections
     }
 
-    /// Sends a request, under its credential if it has one, and gives the whole response with up to
-    /// 16 KiB of its body.
+    /// Sends a request, under its credential if it has one, and gives the response with up to 16 KiB of
+    /// its body, as much as has come of them.
     ///
     /// # Errors
     ///
-    /// Later: there was no complete response in time, the address is not allowed for now, or the
+    /// Later: there was no head of a response in time, the address is not allowed for now, or the
     /// token endpoint of the credential gives no token.
     pub async fn exchange(&self, request: HttpRequest) -> Result<HttpExchange, SinkAnswer> {
         if let Some(credential) = &request.target.credential {
@@ -80,17 +81,26 @@ impl HttpDestination {
             body_limit: BODY_LIMIT,
             patience: wanted.target.timeout,
         };
+        let SinkTarget { subscription, timeout, .. } = &*wanted.target;
         let answer = client
-            .exchange(request)
+            .answer(request, |status| wait_for_body(status, wanted.awaits_proof, *timeout))
             .await
-            .map_err(|error| failure(&wanted.target.subscription, &error))?;
-        let (head, body) = answer.into_parts();
+            .map_err(|error| failure(subscription, &error))?;
+        let GuardedAnswer { head, body, cut } = answer;
+        if let Some(cut) = &cut {
+            tracing::info!(
+                subscription.id = %subscription,
+                error = %error_chain(cut),
+                "The sink of subscription {subscription} answers {} and not to the end", head.status,
+            );
+        }
         let told = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         Ok(HttpExchange {
             status: head.status.as_u16(),
             retry_after: told(RETRY_AFTER.as_str()).and_then(|value| self.retry_after(value)),
             allowed_origin: told("webhook-allowed-origin").map(str::to_owned),
             body,
+            cut: cut.as_ref().map(BodyCut::of),
         })
     }
 
@@ -143,6 +153,9 @@ impl Destination for HttpDestination {
         let exchange = exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
         if kind_of(exchange.status) != AnswerKind::Delivered {
             return Err(ChallengeError::Refused(refusal_of(&exchange, challenge)));
+        }
+        if let Some(cut) = exchange.cut {
+            return Err(ChallengeError::Cut(exchange.status, cut));
         }
         match challenge.reply(&exchange.body) {
             ChallengeReply::Right => Ok(ChallengeAnswer::Proved),

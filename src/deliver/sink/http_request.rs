@@ -24,6 +24,8 @@ pub struct HttpRequest {
     pub content_type: &'static str,
     /// The body; usually the token.
     pub body: Bytes,
+    /// Whether the body of a yes is more than words: a receipt or a nonce.
+    pub awaits_proof: bool,
 }
 
 type Headers = Vec<(&'static str, String)>;
@@ -33,7 +35,8 @@ impl HttpRequest {
     pub(super) fn event(target: Arc<SinkTarget>, parcel: Parcel, now: i64) -> Self {
         let headers = event_headers(target.content_mode, &parcel, now);
         let extensions = extension_headers(target.content_mode, &parcel);
-        let mut request = Self::post(target, parcel, headers);
+        let awaits_proof = target.gives_receipts;
+        let mut request = Self { awaits_proof, ..Self::post(target, parcel, headers) };
         request.headers.extend(extensions);
         request
     }
@@ -45,7 +48,7 @@ impl HttpRequest {
             headers.extend(names(&parcel));
             headers.extend(shown(&parcel).map(|(name, value)| (name, value.to_owned())));
         }
-        Self::post(target, parcel, headers)
+        Self { awaits_proof: true, ..Self::post(target, parcel, headers) }
     }
 
     fn post(target: Arc<SinkTarget>, parcel: Parcel, headers: Headers) -> Self {
@@ -53,21 +56,23 @@ impl HttpRequest {
         let (content_type, body) = (mode.media_type(), body(mode, parcel));
         let headers = headers.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
         let headers = headers.collect();
-        Self { method: Method::POST, target, headers, content_type, body }
+        let (method, awaits_proof) = (Method::POST, false);
+        Self { method, target, headers, content_type, body, awaits_proof }
     }
 
     /// Sends a signed checkpoint, which is no event, under a media type of its own.
     pub(super) fn statement(target: Arc<SinkTarget>, token: String) -> Self {
         let content_type = "application/checkpoint+jwt";
         let (method, headers) = (Method::POST, Vec::new());
-        Self { method, target, headers, content_type, body: token.into() }
+        Self { method, target, headers, content_type, body: token.into(), awaits_proof: false }
     }
 
     /// Asks whether events of this origin may be sent (CloudEvents webhooks, section 4.1).
     pub(super) fn consent(target: Arc<SinkTarget>, origin: &str) -> Self {
         let headers = vec![("webhook-request-origin".into(), origin.to_owned())];
         let content_type = ContentMode::Binary.media_type();
-        Self { method: Method::OPTIONS, target, headers, content_type, body: Bytes::new() }
+        let (method, body) = (Method::OPTIONS, Bytes::new());
+        Self { method, target, headers, content_type, body, awaits_proof: false }
     }
 
     /// The value of a header, by its name in lower case.
@@ -168,8 +173,16 @@ mod tests {
         let sink = "https://shop.example/hook".parse().unwrap();
         let timeout = Duration::from_secs(1);
         let (subscription, consumer) = ("shop".parse().unwrap(), "shop".parse().unwrap());
-        let credential = None;
-        Arc::new(SinkTarget { subscription, consumer, sink, credential, content_mode, timeout })
+        let (credential, gives_receipts) = (None, false);
+        Arc::new(SinkTarget {
+            subscription,
+            consumer,
+            sink,
+            credential,
+            content_mode,
+            gives_receipts,
+            timeout,
+        })
     }
 
     fn parcel(attributes: &[(&'static str, &str)]) -> Parcel {

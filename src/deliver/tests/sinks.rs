@@ -56,6 +56,7 @@ async fn attempt(sink: &str) -> SinkAnswer {
         sink: sink.parse().unwrap(),
         credential: None,
         content_mode: ContentMode::Binary,
+        gives_receipts: false,
         timeout: Duration::from_millis(300),
     };
     let parcel = Parcel {

@@ -1,5 +1,6 @@
 //! What all workers share, what they are told, and where they stand.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::deliver::outcome::{DeliverySignals, Ledger};
 use crate::deliver::worker::ReplayedMatch;
 use crate::deliver::worker::decider::Decider;
 use crate::event::{ChainValue, EventId, ReplayId, Subject};
-use crate::eventlog::{Cursor, DeliveryKey, Position, Retry, Store};
+use crate::eventlog::{Cursor, DeliveryKey, Entry, Position, Retry, Store};
 use crate::subscriptions::Subscription;
 
 /// What a worker is told. What is large is boxed: the queue of each worker has room for many commands from
@@ -36,6 +37,8 @@ pub enum WorkerCommand {
     Dismissed(Box<DeliveryKey>),
     /// Say whether a numbered match waits for its turn; this changes nothing.
     Turn(Box<TurnQuestion>),
+    /// Give up these deliveries, as far as they still wait for another attempt.
+    Drop(Box<RetriesToDrop>),
 }
 
 /// Whether a numbered match waits for its turn, asked of its worker.
@@ -47,6 +50,21 @@ pub struct TurnQuestion {
     pub subject: Option<Subject>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<SubjectTurn>,
+}
+
+/// Deliveries that nobody wants another attempt of.
+pub struct RetriesToDrop {
+    /// Which, with their events.
+    pub deliveries: Vec<(DeliveryKey, Arc<Entry>)>,
+    /// Told how many of them have waited.
+    pub answer: oneshot::Sender<usize>,
+}
+
+/// Shows how many, and nothing of their events.
+impl fmt::Debug for RetriesToDrop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RetriesToDrop({})", self.deliveries.len())
+    }
 }
 
 /// Whether a numbered match waits for its turn.

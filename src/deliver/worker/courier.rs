@@ -357,6 +357,7 @@ impl<'a> Courier<'a> {
             WorkerCommand::EndReplay(replay) => self.end_replay(&replay),
             WorkerCommand::Nudge => self.limiter.nudge(),
             WorkerCommand::Dismissed(key) => self.dismiss(&key),
+            WorkerCommand::Drop(wanted) => self.drop_retries(*wanted),
             WorkerCommand::Turn(asked) => {
                 let TurnQuestion { sequence, subject, answer } = *asked;
                 let turn = match self.order.turn_of(sequence, subject.as_ref()) {

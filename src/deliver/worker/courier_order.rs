@@ -151,9 +151,11 @@ async fn queues_kept(
         for letter in &page {
             // What was never offered holds nobody up: it is no failure that someone has to look
             // into. Nor does what may not be heard, which nobody can bring back.
-            let holds_nobody = [Reason::Expired, Reason::Undecided, Reason::NotEntitled]
-                .map(Reason::word)
-                .contains(&&*letter.reason);
+            // Of what was dropped someone has decided already.
+            let holds_nobody =
+                [Reason::Expired, Reason::Undecided, Reason::NotEntitled, Reason::Dropped]
+                    .map(Reason::word)
+                    .contains(&&*letter.reason);
             if let (Some((sequence, _)), None, false) =
                 (letter.link, &letter.key.replay, holds_nobody)
             {

@@ -8,6 +8,7 @@ mod ack_state;
 mod consumer_turns;
 mod context;
 mod courier;
+mod courier_dropping;
 mod courier_expiry;
 mod courier_order;
 mod courier_outage;
@@ -35,8 +36,8 @@ mod withholding;
 
 pub use ack_state::AckState;
 pub use context::{
-    DeliveryContext, KeptDeliveries, SubjectTurn, TurnQuestion, WorkerCommand, WorkerEnds,
-    WorkerStanding,
+    DeliveryContext, KeptDeliveries, RetriesToDrop, SubjectTurn, TurnQuestion, WorkerCommand,
+    WorkerEnds, WorkerStanding,
 };
 pub use courier::Courier;
 pub use decider::{Decider, EntryDecision, NotDecided};

@@ -209,6 +209,8 @@ impl<'a> PullWorker<'a> {
             | WorkerCommand::EndReplay(_) => {}
             // Whoever asked may have gone.
             WorkerCommand::Turn(asked) => drop(asked.answer.send(SubjectTurn::None)),
+            // What a sink was not given in time waits to be fetched, and for no attempt.
+            WorkerCommand::Drop(wanted) => drop(wanted.answer.send(0)),
         }
     }
 

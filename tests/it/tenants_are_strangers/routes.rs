@@ -114,6 +114,8 @@ pub const ROUTES: &[Route] = &[
     ),
     route("DELETE /subscriptions/{id}/sink-credential", Owner),
     route("POST /subscriptions/{id}/verify", Owner),
+    route("POST /subscriptions/{id}/secret", Owner),
+    route("POST /subscriptions/{id}/retries/drop", Owner),
     route("POST /subscriptions/{id}/pause", Owner),
     route("POST /subscriptions/{id}/resume", Owner),
     with(

@@ -82,6 +82,7 @@ mod tests {
             sink: "https://shop.example/hook".parse().unwrap(),
             credential: None,
             content_mode: ContentMode::Binary,
+            gives_receipts: false,
             timeout: Duration::from_secs(1),
         };
         let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).to_owned()));
@@ -91,6 +92,7 @@ mod tests {
             headers: headers.collect(),
             content_type: "application/jwt",
             body: Bytes::from_static(br#"{"test": 2432232314}"#),
+            awaits_proof: false,
         }
     }
 
