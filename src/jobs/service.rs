@@ -303,8 +303,8 @@ impl JobService {
     pub async fn tidy(&self) -> Result<usize, JobError> {
         self.end_abandoned().await?;
         let parts = &self.parts;
-        let since = parts.clock.now().before(parts.config.keep_ended.0);
-        let keeping = JobRetention { since, newest: MOST_ENDED };
+        let aged = parts.log.aged(parts.config.keep_ended.0).await?;
+        let keeping = JobRetention { aged, newest: MOST_ENDED };
         Ok(parts.replays.tidy(keeping).await? + parts.redrives.tidy(keeping).await?)
     }
 

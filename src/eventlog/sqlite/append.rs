@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::ambient::Entropy;
 use crate::event::{EventId, Salt, Subject, Timestamp, TraceContext};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
+use crate::eventlog::sqlite::running::{Older, RunningTime};
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
@@ -28,6 +29,8 @@ pub(super) struct Appending<'a> {
     pub(super) now: Timestamp,
     /// Entropy for new ids.
     pub(super) entropy: &'a dyn Entropy,
+    /// How long gateways have run on this log.
+    pub(super) running: RunningTime,
     /// The entries that were added so far.
     pub(super) entries: Vec<Arc<Entry>>,
     /// How far old entries were dropped.
@@ -86,13 +89,20 @@ impl Appending<'_> {
             .prepare_cached("SELECT event, accepted FROM origins WHERE origin = ?")?
             .query_row([origin.0], |row| Ok((rows::event_id(row, 0)?, rows::timestamp(row, 1)?)))
             .optional()?;
-        Ok(known.filter(|(_, at)| self.now.since(*at) < ORIGIN_WINDOW).map(|(event, _)| event))
+        let Some((event, at)) = known else { return Ok(None) };
+        let older = self.running.older(self.connection, ORIGIN_WINDOW)?;
+        Ok(Some(event).filter(|event| !older.has_event(*event, at)))
     }
 
     fn repeat_of_content(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
         let Some(window) = draft.deduplicate else { return Ok(None) };
         let known = contents::newest(self.connection, draft, self.trimming.low_watermark.id)?;
-        Ok(known.filter(|(_, at)| self.now.since(*at) < window).map(|(event, _)| event))
+        // What a clock that was set back makes new again is told by its age; and where a clock that was set
+        // forward makes it old, it is kept once more rather than lost.
+        let known = known.filter(|(_, at)| self.now.since(*at) < window);
+        let Some((event, at)) = known else { return Ok(None) };
+        let older = self.running.older(self.connection, window)?;
+        Ok(Some(event).filter(|event| !older.has_event(*event, at)))
     }
 
     fn remember(&self, draft: &Draft, id: EventId) -> rusqlite::Result<()> {
@@ -191,7 +201,7 @@ pub(super) fn sweep_origins(
     connection: &Connection,
     after: &[u8],
     count: usize,
-    now: Timestamp,
+    older: &Older,
 ) -> rusqlite::Result<Vec<u8>> {
     let (last, looked_at): (Option<Vec<u8>>, i64) = connection
         .prepare_cached(
@@ -202,10 +212,18 @@ pub(super) fn sweep_origins(
             Ok((row.get(0)?, row.get(1)?))
         })?;
     let Some(last) = last else { return Ok(Vec::new()) };
-    let expired = now.before(ORIGIN_WINDOW).unix_nanos();
     connection
-        .prepare_cached("DELETE FROM origins WHERE origin > ? AND origin <= ? AND accepted <= ?")?
-        .execute(params![after, last, expired])?;
+        .prepare_cached(
+            "DELETE FROM origins WHERE origin > ? AND origin <= ?
+               AND (event <= ? OR event <= ? AND accepted < ?)",
+        )?
+        .execute(params![
+            after,
+            last,
+            older.through.event.to_bytes(),
+            older.uncounted.event.to_bytes(),
+            older.before.unix_nanos()
+        ])?;
     // At the end of the table, the next sweep begins at the front again.
     Ok(if looked_at < rows::signed(count as u64) { Vec::new() } else { last })
 }

@@ -127,6 +127,7 @@ mod tests {
     use crate::eventlog::id_generator::IdGenerator;
     use crate::eventlog::sqlite::append::Appending;
     use crate::eventlog::sqlite::database::STEPS;
+    use crate::eventlog::sqlite::running::RunningTime;
     use crate::eventlog::sqlite::schemas::SchemaMarks;
     use crate::eventlog::sqlite::tree::TreeWriter;
     use crate::eventlog::sqlite::trim::Trimming;
@@ -153,6 +154,7 @@ mod tests {
             id_generator: IdGenerator::after(EventId::MIN, Position::START),
             now: Timestamp::EPOCH,
             entropy: &SystemEntropy,
+            running: RunningTime::resume(connection, (Timestamp::EPOCH, Duration::ZERO)).unwrap(),
             entries: Vec::new(),
             trimming: Trimming::resume(connection).unwrap(),
             tree: TreeWriter::resume(connection, Position::START).unwrap(),

@@ -1,11 +1,12 @@
 //! The seams beside the log: reads from the pool, writes by the writer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::log::SqliteLog;
 use crate::eventlog::sqlite::queue::WriteRequest;
 use crate::eventlog::sqlite::{
@@ -161,10 +162,10 @@ impl DeadLetters for SqliteLog {
 
     async fn expire_dead_letters(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError> {
-        self.ask(|reply| WriteRequest::ExpireDeadLetters(before, most, reply)).await
+        self.ask(|reply| WriteRequest::ExpireDeadLetters(age, most, reply)).await
     }
 
     async fn dead_letter_usage(&self) -> Result<Vec<DeadLetterUsage>, LogError> {
@@ -233,10 +234,10 @@ impl Quarantine for SqliteLog {
 
     async fn expire_quarantined(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<Arc<str>>, LogError> {
-        self.ask(|reply| WriteRequest::ExpireQuarantined(before, most, reply)).await
+        self.ask(|reply| WriteRequest::ExpireQuarantined(age, most, reply)).await
     }
 }
 
