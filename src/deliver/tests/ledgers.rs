@@ -423,7 +423,7 @@ async fn a_courier_ends_once_its_owner_is_fenced() {
 
     remote.acquire().await.unwrap();
     let id = &stage.subscription.id;
-    stage.ledger.cursor(id, &Cursor::starting(id, Position(1)));
+    stage.ledger.cursor(id, &Cursor::starting(id, Position(2)));
     let fenced = stage.ledger.flush().await;
 
     assert!(matches!(fenced, Err(LogError::Fenced)), "{fenced:?}");

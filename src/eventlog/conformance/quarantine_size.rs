@@ -76,7 +76,7 @@ async fn the_quarantine_has_a_size_of_its_own_and_has_room_again_for_what_leaves
         assert_eq!(total(store).await, (2, of_event + of_bytes));
         assert_eq!(keep("c").await, new(4));
         let age = Duration::from_secs(1);
-        fixture.clock.advance(age);
+        fixture.clock.advance(2 * age);
         assert_eq!(store.quarantine.expire_quarantined(age, 10).await.unwrap().len(), 3);
         assert_eq!(total(store).await, (0, 0));
         assert_eq!(keep("d").await, new(5));

@@ -101,7 +101,7 @@ async fn take((store, clock): (&Store, &ManualClock), step: Step) {
             assert!(dropped.len() == most.min(before.len()) || gone >= bytes, "{dropped:?}");
         }
         Step::Expire(most) => {
-            clock.advance(Duration::from_secs(1));
+            clock.advance(Duration::from_secs(2));
             store.dead_letters.expire_dead_letters(Duration::from_secs(1), most).await.unwrap();
         }
         Step::Forget(of) => store.state.forget(&subscription(NAMES[of])).await.unwrap(),

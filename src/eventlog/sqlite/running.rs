@@ -249,7 +249,7 @@ impl RunningTime {
         let through = match self.now.checked_sub(age) {
             Some(at) => connection
                 .prepare_cached(&format!(
-                    "SELECT {COLUMNS} FROM running_marks WHERE ran <= ? ORDER BY ran DESC LIMIT 1"
+                    "SELECT {COLUMNS} FROM running_marks WHERE ran < ? ORDER BY ran DESC LIMIT 1"
                 ))?
                 .query_row([nanos(at)], |row| Newest::of(row, 0))
                 .optional()?,

@@ -22,7 +22,7 @@ pub(super) struct HeldAges {
 impl HeldAges {
     /// Whether what came at some time is older than an age.
     pub(super) fn is_old(&self, came: Option<&Duration>, age: Duration) -> bool {
-        came.is_some_and(|came| came.saturating_add(age) <= self.now)
+        came.is_some_and(|came| came.saturating_add(age) < self.now)
     }
 
     /// Whether an event is older than an age.

@@ -136,7 +136,7 @@ async fn a_repeat_by_the_bus_is_answered_with_the_first_id_for_a_day() {
         let later = append_one(log, with_origin("a", 1)).await;
         assert_eq!(later, Appended::Duplicate { of: first }, "nor does one that leaps ahead");
 
-        fixture.clock.advance(Duration::from_nanos(1));
+        fixture.clock.advance(Duration::from_nanos(2));
         assert_eq!(position(append_one(log, with_origin("a", 1)).await), Some(2));
         assert_eq!(head(log).await, Position(2));
     }
