@@ -168,7 +168,12 @@ impl Retaining {
         let Extent { settled, bytes } = services.store.log.extent(released).await?;
         let low_watermark = services.store.log.low_watermark().position;
         let too_old = match self.config.age {
-            Some(age) => services.store.log.aged(age.0).await?.position,
+            Some(age) => match services.store.log.aged(age.0).await {
+                Ok(aged) => aged.position,
+                // On a full disk what is too much may still go.
+                Err(error) if error.fault() == Fault::Later => low_watermark,
+                Err(error) => return Err(Box::new(error)),
+            },
             None => low_watermark,
         };
         let kept = services.store.log.head().0.saturating_sub(low_watermark.0);

@@ -63,6 +63,7 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
     };
     let hold = log.head();
     clock.advance(Duration::from_hours(1));
+    log.aged(Duration::from_mins(30)).await.expect("whoever makes room asks what is old");
     let retention = Retention { before: Some(clock.now()), hold, ..Retention::default() };
     eventually_trimmed(&log, &retention).await;
 

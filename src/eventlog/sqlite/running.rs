@@ -182,14 +182,18 @@ impl RunningTime {
         })
     }
 
-    /// Counts up to what the clock has counted by now, and notes what was there before this transaction.
+    /// Counts up to what the clock has counted by now, and notes what was there before this transaction,
+    /// if there is room: what makes room must not fail for it.
     pub(super) fn go_on(
         &mut self,
         connection: &Connection,
-        running: Duration,
+        (running, has_room): (Duration, bool),
     ) -> rusqlite::Result<()> {
         let (counted, clock) = self.began;
         self.now = self.now.max(counted.saturating_add(running.saturating_sub(clock)));
+        if !has_room {
+            return Ok(());
+        }
         let (last, noted) = self.noted;
         if self.now.saturating_sub(last) >= GRAIN {
             let newest = Newest::now(connection)?;

@@ -140,7 +140,7 @@ impl LogWriter {
     fn keep_running_time(&mut self) {
         let running = self.clock.running();
         if let Ok(transaction) = begin(&mut self.connection, || true)
-            && self.running.go_on(&transaction, running).is_ok()
+            && self.running.go_on(&transaction, (running, true)).is_ok()
             && self.running.keep(&transaction).is_ok()
         {
             let _ = transaction.commit();
@@ -204,7 +204,8 @@ impl LogWriter {
         let Shared { queue, .. } = &*self.shared;
         let transaction = begin(&mut self.connection, || queue.is_closing())?;
         let mut running = self.running;
-        running.go_on(&transaction, self.clock.running())?;
+        let has_room = self.shared.space.refusal().is_none();
+        running.go_on(&transaction, (self.clock.running(), has_room))?;
         let mut appending = Appending {
             connection: &transaction,
             id_generator: self.id_generator,
