@@ -206,7 +206,7 @@ mod tests {
         let key = RecordKey { kind: Replay::KIND, id: "c".to_owned() };
         registry.put(&key, None, "damaged".to_owned()).await.unwrap();
         clock.advance(Duration::from_hours(1));
-        let aged = registry.aged(Duration::from_hours(1)).await.unwrap();
+        let aged = registry.aged(Duration::from_mins(30)).await.unwrap();
         for id in ["d", "e", "f"] {
             keep(&replays, id, "shop", ReplayState::Cancelled).await;
         }
