@@ -78,7 +78,7 @@ impl Retaining {
         let after = services.store.log.low_watermark().position;
         // What a full disk or a stop has cut short is told as far as it went.
         tell_of_lost_evidence(services, &unbundled, (before, after));
-        self.tell(target, (before, after));
+        tell(target, (before, after));
         if !dropped? {
             return Ok(());
         }
@@ -86,31 +86,6 @@ impl Retaining {
         services.store.state.prune_sequence_checkpoints(after).await?;
         services.subscription_service.drop_old_epochs(after).await?;
         Ok(())
-    }
-
-    /// Says that events went, and which bound they have passed.
-    fn tell(&self, target: Target, (before, after): (Position, Position)) {
-        if after <= before {
-            return;
-        }
-        if after <= target.too_old {
-            tracing::info!(
-                first = before.0 + 1,
-                last = after.0,
-                "Events at positions {} to {} are dropped, as old as `log.retention.age` says",
-                before.0 + 1,
-                after.0,
-            );
-        } else {
-            tracing::warn!(
-                first = before.0 + 1,
-                last = after.0,
-                "Events at positions {} to {} are dropped, because the log has more than \
-                 `log.retention.size` or the disk is full",
-                before.0 + 1,
-                after.0,
-            );
-        }
     }
 
     /// Drops entries up to a position, in slices; says whether it came to an end.
@@ -217,5 +192,30 @@ impl Retaining {
         let closed =
             all.iter().filter(|subscription| subscription.state == SubscriptionState::Closed);
         Ok(closed.map(|subscription| subscription.id.clone()).collect())
+    }
+}
+
+/// Says that events went, and which bound they have passed.
+fn tell(target: Target, (before, after): (Position, Position)) {
+    if after <= before {
+        return;
+    }
+    if after <= target.too_old {
+        tracing::info!(
+            first = before.0 + 1,
+            last = after.0,
+            "Events at positions {} to {} are dropped, as old as `log.retention.age` says",
+            before.0 + 1,
+            after.0,
+        );
+    } else {
+        tracing::warn!(
+            first = before.0 + 1,
+            last = after.0,
+            "Events at positions {} to {} are dropped, because the log has more than \
+             `log.retention.size` or the disk is full",
+            before.0 + 1,
+            after.0,
+        );
     }
 }

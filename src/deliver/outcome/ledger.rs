@@ -56,7 +56,7 @@ impl<'a> NotesIfLeft<'a> {
         Self(Some(noted))
     }
 
-    fn is_done(mut self) {
+    fn forget(mut self) {
         self.0 = None;
     }
 }
@@ -200,7 +200,7 @@ impl Ledger {
         // Whoever is cancelled here leaves it to the loop, which may wait for a note.
         let left = NotesIfLeft::new(&self.noted);
         let written = (&mut in_flight.commit).await;
-        left.is_done();
+        left.forget();
         *writing = None;
         match written {
             Ok(()) => {

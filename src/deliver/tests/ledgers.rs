@@ -308,7 +308,9 @@ async fn of_two_notes_of_a_cursor_the_one_that_is_further_counts() {
     };
     let at = |position: u64, sequence: u64, ahead: &[u64]| {
         let mut cursor = Cursor { sequence, ..Cursor::starting(id, Position(position)) };
-        ahead.iter().for_each(|number| cursor.ahead.insert(*number));
+        for number in ahead {
+            cursor.ahead.insert(*number);
+        }
         cursor
     };
     stage.ledger.cursor(id, &at(7, 3, &[5]));

@@ -13,7 +13,8 @@ use crate::eventlog::conformance::makers::{
 };
 use crate::eventlog::conformance::quarantine::{AMPLE, broken};
 use crate::eventlog::{
-    Changes, KeptReceipt, LogLimits, NewAction, Page, Position, ReceiptId, RecordKey, Store,
+    ActionQuery, Changes, KeptReceipt, LogLimits, NewAction, Page, Position, ReceiptId, RecordKey,
+    Store,
 };
 
 const DAY: Duration = Duration::from_hours(24);
@@ -102,7 +103,7 @@ async fn attempts_receipts_and_actions_are_as_old_as_the_time_that_passed() {
         let counted = async || {
             let of = subscription("orders");
             let receipts = store.receipts.receipts(&of, None, ReceiptId(0), page).await.unwrap();
-            let actions = store.actions.actions(&Default::default(), page).await.unwrap();
+            let actions = store.actions.actions(&ActionQuery::default(), page).await.unwrap();
             (receipts.len(), actions.len())
         };
         many().await;
