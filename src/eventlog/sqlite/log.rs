@@ -18,6 +18,7 @@ use crate::eventlog::sqlite::database::{Database, LogOpenError};
 use crate::eventlog::sqlite::holding::{Displaced, OpenedFiles};
 use crate::eventlog::sqlite::queue::{Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::readers::ReadPool;
+use crate::eventlog::sqlite::recent::{Pace, Recent};
 use crate::eventlog::sqlite::running::RunningTime;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
@@ -76,6 +77,7 @@ impl SqliteLog {
         let counted = (clock.now(), clock.running());
         let running = RunningTime::resume(&connection, counted).map_err(failed)?;
         let tree = TreeWriter::resume(&connection, id_generator.head()).map_err(failed)?;
+        let recent = Recent::resume(&connection, Pace::USUAL).map_err(failed)?;
         let shared = Arc::new(Shared {
             database: database.clone(),
             queue: Queue::new(limits.waiting_bytes),
@@ -98,6 +100,7 @@ impl SqliteLog {
             id_generator,
             trimming,
             tree,
+            recent: Some(recent),
             sweeping: Sweeping::keeping(&limits),
             running,
             marks: SchemaMarks::default(),

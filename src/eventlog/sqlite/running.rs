@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::event::{EventId, Timestamp};
+use crate::eventlog::id_generator::ORIGIN_WINDOW;
 use crate::eventlog::sqlite::{queries, rows};
 use crate::eventlog::{Aged, Position, Revision};
 
@@ -267,6 +268,11 @@ impl RunningTime {
             uncounted,
             before: begun.after(self.now).before(age),
         })
+    }
+
+    /// What is older than a bus repeats its events.
+    pub(super) fn past_origins(&self, connection: &Connection) -> rusqlite::Result<Older> {
+        self.older(connection, ORIGIN_WINDOW)
     }
 
     /// The same of events and documents.

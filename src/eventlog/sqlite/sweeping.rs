@@ -5,12 +5,10 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::eventlog::LogLimits;
-use crate::eventlog::id_generator::ORIGIN_WINDOW;
 use crate::eventlog::sqlite::actions::ActionSweep;
-use crate::eventlog::sqlite::append::sweep_origins;
 use crate::eventlog::sqlite::queue::WriteRequest;
 use crate::eventlog::sqlite::running::RunningTime;
-use crate::eventlog::sqlite::{attempts, receipts};
+use crate::eventlog::sqlite::{attempts, origins, receipts};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
 const SWEEP_AFTER: usize = 256;
@@ -62,9 +60,9 @@ impl Sweeping {
         running: &RunningTime,
     ) -> rusqlite::Result<()> {
         if self.origins >= SWEEP_AFTER {
-            let older = running.older(transaction, ORIGIN_WINDOW)?;
+            let older = running.past_origins(transaction)?;
             self.origins_after =
-                sweep_origins(transaction, &self.origins_after, self.origins * 2, &older)?;
+                origins::sweep(transaction, &self.origins_after, self.origins * 2, &older)?;
             self.origins = 0;
         }
         if self.attempts >= SWEEP_AFTER {

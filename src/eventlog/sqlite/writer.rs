@@ -15,6 +15,7 @@ use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, begin, is_busy};
 use crate::eventlog::sqlite::holding::DirectoryLock;
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::recent::{Pace, Recent};
 use crate::eventlog::sqlite::records::Written;
 use crate::eventlog::sqlite::running::RunningTime;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
@@ -70,6 +71,8 @@ pub(super) struct LogWriter {
     pub(super) id_generator: IdGenerator,
     pub(super) trimming: Trimming,
     pub(super) tree: TreeWriter,
+    /// Nothing after a transaction that failed: it is read again.
+    pub(super) recent: Option<Recent>,
     pub(super) sweeping: Sweeping,
     pub(super) running: RunningTime,
     pub(super) marks: SchemaMarks,
@@ -215,6 +218,10 @@ impl LogWriter {
             entries: Vec::new(),
             trimming: self.trimming,
             tree: self.tree.clone(),
+            recent: match self.recent.take() {
+                Some(recent) => recent,
+                None => Recent::resume(&transaction, Pace::USUAL)?,
+            },
             // What a failed transaction has marked is looked up again.
             marks: std::mem::take(&mut self.marks),
         };
@@ -228,9 +235,12 @@ impl LogWriter {
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { id_generator, entries, mut trimming, mut tree, marks, .. } = appending;
+        let Appending { id_generator, entries, mut trimming, mut tree, mut recent, marks, .. } =
+            appending;
         trimming.count_new(&transaction, id_generator.head())?;
         tree.flush(&transaction)?;
+        let older = running.past_origins(&transaction)?;
+        recent.go_on(&transaction, entries.len(), (&older, trimming.low_watermark))?;
         self.shared.space.reuse(free_bytes(&transaction)?);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, &running)?;
@@ -245,6 +255,7 @@ impl LogWriter {
         self.running = running;
         self.id_generator = id_generator;
         self.tree = tree;
+        self.recent = Some(recent);
         self.marks = marks;
         self.publish_low_watermark(trimming);
         if !entries.is_empty() {
