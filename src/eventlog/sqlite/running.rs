@@ -270,9 +270,9 @@ impl RunningTime {
         })
     }
 
-    /// What is older than a bus repeats its events.
+    /// What is as old as, or older than, a bus repeats its events.
     pub(super) fn past_origins(&self, connection: &Connection) -> rusqlite::Result<Older> {
-        self.older(connection, ORIGIN_WINDOW)
+        self.older(connection, ORIGIN_WINDOW.saturating_sub(Duration::from_nanos(1)))
     }
 
     /// The same of events and documents.
