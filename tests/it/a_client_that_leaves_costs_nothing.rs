@@ -250,7 +250,9 @@ async fn slow_readers_hold_up_no_change_of_their_subscription_and_nothing_of_oth
             }));
         }
     }
-    fill(&gateway).await;
+    for hundred in 0..6 {
+        gateway.orders(hundred * 100 + 1..=hundred * 100 + 100).await;
+    }
     let mut wish = consumer.document(json!({ "sink": null, "protocol": "PULL" }));
     wish["config"]["audience"] = json!("shop");
     let other = Receiver::start(&gateway, "other").await;

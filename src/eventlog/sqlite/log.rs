@@ -16,7 +16,7 @@ use crate::eventlog::sqlite::append::resume;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, LogOpenError};
 use crate::eventlog::sqlite::holding::{Displaced, OpenedFiles};
-use crate::eventlog::sqlite::queue::{Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::queue::{AgeRequest, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::readers::ReadPool;
 use crate::eventlog::sqlite::recent::{Pace, Recent};
 use crate::eventlog::sqlite::running::RunningTime;
@@ -224,7 +224,7 @@ impl Log for SqliteLog {
     }
 
     async fn aged(&self, age: Duration) -> Result<Aged, LogError> {
-        self.ask(|reply| WriteRequest::Aged(age, reply)).await
+        self.ask(|reply| WriteRequest::ByAge(AgeRequest::Find(age, reply))).await
     }
 
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError> {

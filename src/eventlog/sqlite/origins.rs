@@ -3,8 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::eventlog::Origin;
-use crate::eventlog::sqlite::recent::Known;
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::rows::{self, Known};
 use crate::eventlog::sqlite::running::Older;
 
 /// The newest event with an origin, and when the log took it.

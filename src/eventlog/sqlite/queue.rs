@@ -36,11 +36,9 @@ pub(super) enum WriteRequest {
     Unquarantine(QuarantineId, Reply<bool>),
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
     Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),
-    Aged(Duration, Reply<Aged>),
-    ExpireDeadLetters(Duration, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
+    ByAge(AgeRequest),
     DropDeadLetters(SubscriptionId, (usize, u64), Reply<Vec<DroppedDeadLetter>>),
     DropReceipts(SubscriptionId, usize, Reply<usize>),
-    ExpireQuarantined(Duration, usize, Reply<Vec<Arc<str>>>),
     Commit(Changes, oneshot::Sender<Result<(), CommitError>>),
     Forget(SubscriptionId, Reply<bool>),
     PruneSequenceCheckpoints(String, Position, Reply<Option<String>>),
@@ -52,6 +50,23 @@ pub(super) enum WriteRequest {
     KeepSignature(KeptSignature, Timestamp, Reply<()>),
     BeginAction(NewAction, Reply<ActionId>),
     EndAction(ActionId, ActionEnd, Reply<()>),
+}
+
+/// Something that goes by an age.
+pub(super) enum AgeRequest {
+    Find(Duration, Reply<Aged>),
+    ExpireDeadLetters(Duration, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
+    ExpireQuarantined(Duration, usize, Reply<Vec<Arc<str>>>),
+}
+
+impl AgeRequest {
+    fn refuse(self, error: LogError) -> Option<()> {
+        match self {
+            Self::Find(_, reply) => reply.send(Err(error)).err().map(drop),
+            Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
+        }
+    }
 }
 
 impl WriteRequest {
@@ -92,12 +107,10 @@ impl WriteRequest {
             Self::Unquarantine(_, reply) | Self::Forget(_, reply) | Self::Dismiss(_, _, reply) => {
                 reply.send(Err(error)).err().map(drop)
             }
-            Self::Aged(_, reply) => reply.send(Err(error)).err().map(drop),
+            Self::ByAge(request) => request.refuse(error),
             Self::Revive(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::DropDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::DropReceipts(_, _, reply) => reply.send(Err(error)).err().map(drop),
-            Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::PruneSequenceCheckpoints(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Commit(changes, reply) => {
                 reply.send(Err(CommitError::of(error, changes))).err().map(drop)

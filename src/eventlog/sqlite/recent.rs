@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
 use crate::event::{ContentDigest, EventId, IdempotencyKey, Timestamp};
+use crate::eventlog::sqlite::rows::Known;
 use crate::eventlog::sqlite::running::Older;
 use crate::eventlog::sqlite::{contents, envelopes, origins, rows};
 use crate::eventlog::{Draft, LowWatermark, Origin, Position};
@@ -37,9 +38,6 @@ impl Pace {
     #[cfg(test)]
     pub(super) const AT_ONCE: Self = Self { full: 0, step: 1 };
 }
-
-/// An event as repeats are told it, and when the log took it.
-pub(super) type Known = (EventId, Timestamp);
 
 /// The first bytes of a SHA-256 over the digest and the publication: with the key, which content it is.
 type ContentName = [u8; 16];

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::log::SqliteLog;
-use crate::eventlog::sqlite::queue::WriteRequest;
+use crate::eventlog::sqlite::queue::{AgeRequest, WriteRequest};
 use crate::eventlog::sqlite::{
     attempts, given_up, letters, quarantine, quarantine_sizes, receipt_keys, receipts, records,
     retries, sequence_checkpoints,
@@ -165,7 +165,8 @@ impl DeadLetters for SqliteLog {
         age: Duration,
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError> {
-        self.ask(|reply| WriteRequest::ExpireDeadLetters(age, most, reply)).await
+        let expire = |reply| AgeRequest::ExpireDeadLetters(age, most, reply);
+        self.ask(|reply| WriteRequest::ByAge(expire(reply))).await
     }
 
     async fn dead_letter_usage(&self) -> Result<Vec<DeadLetterUsage>, LogError> {
@@ -237,7 +238,8 @@ impl Quarantine for SqliteLog {
         age: Duration,
         most: usize,
     ) -> Result<Vec<Arc<str>>, LogError> {
-        self.ask(|reply| WriteRequest::ExpireQuarantined(age, most, reply)).await
+        let expire = |reply| AgeRequest::ExpireQuarantined(age, most, reply);
+        self.ask(|reply| WriteRequest::ByAge(expire(reply))).await
     }
 }
 

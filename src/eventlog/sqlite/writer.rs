@@ -14,7 +14,7 @@ use crate::eventlog::sqlite::append::Appending;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, begin, is_busy};
 use crate::eventlog::sqlite::holding::DirectoryLock;
-use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::queue::{AgeRequest, Group, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::recent::{Pace, Recent};
 use crate::eventlog::sqlite::records::Written;
 use crate::eventlog::sqlite::running::RunningTime;
@@ -141,9 +141,8 @@ impl LogWriter {
 
     /// Keeps how long the gateway has run. What cannot be kept makes nothing older.
     fn keep_running_time(&mut self) {
-        let running = self.clock.running();
         if let Ok(transaction) = begin(&mut self.connection, || true)
-            && self.running.go_on(&transaction, (running, true)).is_ok()
+            && self.running.go_on(&transaction, (self.clock.running(), true)).is_ok()
             && self.running.keep(&transaction).is_ok()
         {
             let _ = transaction.commit();
@@ -270,9 +269,7 @@ impl LogWriter {
         }
         Ok(())
     }
-}
 
-impl LogWriter {
     fn publish_low_watermark(&mut self, trimming: Trimming) {
         if trimming.low_watermark != self.trimming.low_watermark {
             self.shared.tell_low_watermark(trimming.low_watermark);
@@ -308,22 +305,14 @@ fn execute(
         WriteRequest::Dismiss(subscription, id, reply) => {
             keep(answers, reply, letters::dismiss(connection, &subscription, id).map(Ok))
         }
-        WriteRequest::Aged(age, reply) => {
-            keep(answers, reply, appending.running.aged(connection, age).map(Ok))
-        }
-        WriteRequest::ExpireDeadLetters(age, most, reply) => {
-            let older = appending.running.older(connection, age)?;
-            keep(answers, reply, letters::expire(connection, &older, most).map(Ok))
+        WriteRequest::ByAge(request) => {
+            execute_by_age(connection, &appending.running, request, answers)
         }
         WriteRequest::DropDeadLetters(of, most, reply) => {
             keep(answers, reply, letters::drop_oldest(connection, &of, most).map(Ok))
         }
         WriteRequest::DropReceipts(of, most, reply) => {
             keep(answers, reply, receipts::forget(connection, &of, most).map(Ok))
-        }
-        WriteRequest::ExpireQuarantined(age, most, reply) => {
-            let older = appending.running.older(connection, age)?;
-            keep(answers, reply, quarantine::expire(connection, &older, most).map(Ok))
         }
         WriteRequest::Commit(changes, reply) => {
             let applied = changes::apply(connection, &changes);
@@ -364,6 +353,26 @@ fn execute(
         WriteRequest::Remove(key, expected, reply) => {
             let written = records::remove(connection, &key, expected);
             keep(answers, reply, written.map(|written| unless_stale(written, Some(expected))))
+        }
+    }
+}
+
+/// Does what a request asks that goes by an age.
+fn execute_by_age(
+    connection: &Connection,
+    running: &RunningTime,
+    request: AgeRequest,
+    answers: &mut Vec<WriterAnswer>,
+) -> rusqlite::Result<()> {
+    match request {
+        AgeRequest::Find(age, reply) => keep(answers, reply, running.aged(connection, age).map(Ok)),
+        AgeRequest::ExpireDeadLetters(age, most, reply) => {
+            let older = running.older(connection, age)?;
+            keep(answers, reply, letters::expire(connection, &older, most).map(Ok))
+        }
+        AgeRequest::ExpireQuarantined(age, most, reply) => {
+            let older = running.older(connection, age)?;
+            keep(answers, reply, quarantine::expire(connection, &older, most).map(Ok))
         }
     }
 }
