@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use url::{Host, Url};
 
 use crate::egress::embedded::{embedded, translated};
+use crate::egress::open_connections::OpenConnections;
 use crate::egress::special::{is_metadata, purpose};
 use crate::egress::{EgressConfig, Network};
 use crate::event::{Blame, Fault};
@@ -89,12 +90,25 @@ impl Scheme {
 #[derive(Clone, Debug)]
 pub struct Egress {
     config: EgressConfig,
+    /// The connections of everybody who is guarded.
+    open: OpenConnections,
 }
 
 impl Egress {
     /// Judges by these settings.
     pub fn new(config: EgressConfig) -> Self {
-        Self { config }
+        Self { config, open: OpenConnections::default() }
+    }
+
+    /// Lets so many connections wait for their next request.
+    #[cfg(test)]
+    pub(super) fn keeping(config: EgressConfig, most: usize) -> Self {
+        Self { config, open: OpenConnections::keeping(most) }
+    }
+
+    /// The connections that were made past it.
+    pub(super) const fn open(&self) -> &OpenConnections {
+        &self.open
     }
 
     /// The settings that it judges by.

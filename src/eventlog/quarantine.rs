@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -283,7 +284,7 @@ pub trait Quarantine: Send + Sync {
     /// Ours: the store failed.
     async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError>;
 
-    /// Drops the oldest quarantined events that were set aside before a moment, at most so many,
+    /// Drops the oldest quarantined events of those that are older than an age, at most so many,
     /// and names their publications; an empty name for what could not be read.
     ///
     /// # Errors
@@ -291,7 +292,7 @@ pub trait Quarantine: Send + Sync {
     /// Ours: the store failed.
     async fn expire_quarantined(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<Arc<str>>, LogError>;
 }

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::event::{SubscriptionId, Timestamp};
-use crate::eventlog::{LogError, Record, RecordKey, Registry};
+use crate::event::SubscriptionId;
+use crate::eventlog::{Aged, LogError, Record, RecordKey, Registry};
 use crate::jobs::log_holds::LogHolds;
 use crate::jobs::{Job, JobError, JobState};
 
 /// Which jobs that have ended are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JobRetention {
-    /// Those that were written last before this moment go.
-    pub(super) since: Timestamp,
+    /// Those that have not changed for so long go.
+    pub(super) aged: Aged,
     /// Of each subscription, so many of the newest stay at the most.
     pub(super) newest: usize,
 }
@@ -124,7 +124,7 @@ impl<J: Job> JobStore<J> {
         let mut newer: BTreeMap<SubscriptionId, usize> = BTreeMap::new();
         let mut dropped = 0;
         for record in self.registry.list(J::KIND).await?.iter().rev() {
-            let is_old = record.changed < keeping.since;
+            let is_old = keeping.aged.has(record);
             let goes = match self.look(record) {
                 Some(job) if job.state() == JobState::Running => false,
                 Some(job) => {
@@ -152,9 +152,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ambient::{Clock as _, ManualClock, SeededEntropy};
-    use crate::event::EventId;
-    use crate::eventlog::{LogLimits, MemoryLog, Position, Revision};
+    use crate::ambient::{ManualClock, SeededEntropy};
+    use crate::event::{EventId, Timestamp};
+    use crate::eventlog::{Log as _, LogLimits, MemoryLog, Position, Revision};
     use crate::jobs::{Replay, ReplayCounts, Selection};
 
     fn registry() -> (Arc<MemoryLog>, ManualClock) {
@@ -212,13 +212,13 @@ mod tests {
         let key = RecordKey { kind: Replay::KIND, id: "c".to_owned() };
         registry.put(&key, None, "damaged".to_owned()).await.unwrap();
         clock.advance(Duration::from_hours(1));
-        let since = clock.now();
+        let aged = registry.aged(Duration::from_mins(30)).await.unwrap();
         for id in ["d", "e", "f"] {
             keep(&replays, id, "shop", JobState::Cancelled).await;
         }
         keep(&replays, "g", "other", JobState::Completed).await;
 
-        assert_eq!(replays.tidy(JobRetention { since, newest: 2 }).await.unwrap(), 3);
+        assert_eq!(replays.tidy(JobRetention { aged, newest: 2 }).await.unwrap(), 3);
 
         assert_eq!(names(&replays).await, ["a", "e", "f", "g"]);
         assert_eq!(registry.list(Replay::KIND).await.unwrap().len(), 4);

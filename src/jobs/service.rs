@@ -230,8 +230,8 @@ impl JobService {
 
     async fn tidy_all<J: RunnableJob>(&self) -> Result<usize, JobError> {
         self.end_abandoned::<J>().await?;
-        let since = self.parts.clock.now().before(self.parts.config.keep_ended.0);
-        J::store(self).tidy(JobRetention { since, newest: MOST_ENDED }).await
+        let aged = self.parts.log.aged(self.parts.config.keep_ended.0).await?;
+        J::store(self).tidy(JobRetention { aged, newest: MOST_ENDED }).await
     }
 
     /// Ends the jobs that are kept as running and that nobody runs, because of a failure that only a

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest;
 use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::event::json;
 use crate::keys::KeyError;
@@ -16,6 +16,17 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 
 /// One JWK whose members are read on demand.
 pub(super) struct Jwk(Map<String, Value>);
+
+/// A private part does not outlive its JWK in memory.
+impl Drop for Jwk {
+    fn drop(&mut self) {
+        for member in PRIVATE_MEMBERS {
+            if let Some(Value::String(text)) = self.0.get_mut(member) {
+                text.zeroize();
+            }
+        }
+    }
+}
 
 impl Jwk {
     /// Reads a JWK, or all the keys of a JWK Set, in their order.

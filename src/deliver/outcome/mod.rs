@@ -7,6 +7,7 @@
 mod delivery;
 mod handshake_schedule;
 mod ledger;
+mod noting;
 mod pending_changes;
 mod receipts;
 mod recording;

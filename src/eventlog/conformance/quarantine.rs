@@ -174,9 +174,9 @@ async fn an_event_that_comes_again_is_named_and_not_kept_twice_until_its_entry_i
 
         assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
         assert_eq!(keep(&[7, 8]).await, [new(5), already(2)]);
-        fixture.clock.advance(Duration::from_secs(1));
-        let now = START.after(Duration::from_secs(1));
-        assert_eq!(store.quarantine.expire_quarantined(now, 10).await.unwrap().len(), 4);
+        let age = Duration::from_secs(1);
+        fixture.clock.advance(2 * age);
+        assert_eq!(store.quarantine.expire_quarantined(age, 10).await.unwrap().len(), 4);
         assert_eq!(keep(&[8, 7]).await, [6, 7].map(new));
     }
 }
@@ -189,9 +189,10 @@ async fn unread_bytes_expire_with_the_events_around_them_and_free_the_quota() {
         let bytes = || vec![unread("shop", b"{")];
         store.quarantine.quarantine_bytes(bytes(), one).await.unwrap();
         store.quarantine.quarantine(vec![broken("a")], AMPLE).await.unwrap();
-        let before = START.after(Duration::from_secs(1));
+        let age = Duration::from_secs(1);
+        fixture.clock.advance(2 * age);
 
-        let expired = store.quarantine.expire_quarantined(before, 10).await.unwrap();
+        let expired = store.quarantine.expire_quarantined(age, 10).await.unwrap();
         assert_eq!(expired.len(), 2);
         assert!(expired.contains(&"".into()) && expired.contains(&"tests/happened".into()));
         let again = store.quarantine.quarantine_bytes(bytes(), one).await.unwrap();
@@ -276,15 +277,15 @@ async fn quarantined_events_expire_oldest_first_and_a_few_at_a_time() {
             .unwrap();
         fixture.clock.advance(Duration::from_secs(10));
         store.quarantine.quarantine(vec![broken("d")], AMPLE).await.unwrap();
-        let before = START.after(Duration::from_secs(1));
+        let (long, age) = (Duration::from_secs(11), Duration::from_secs(5));
 
-        assert!(store.quarantine.expire_quarantined(START, 10).await.unwrap().is_empty());
-        assert_eq!(store.quarantine.expire_quarantined(before, 2).await.unwrap().len(), 2);
+        assert!(store.quarantine.expire_quarantined(long, 10).await.unwrap().is_empty());
+        assert_eq!(store.quarantine.expire_quarantined(age, 2).await.unwrap().len(), 2);
         assert_eq!(
-            store.quarantine.expire_quarantined(before, 2).await.unwrap(),
+            store.quarantine.expire_quarantined(age, 2).await.unwrap(),
             ["tests/happened".into()]
         );
-        assert!(store.quarantine.expire_quarantined(before, 2).await.unwrap().is_empty());
+        assert!(store.quarantine.expire_quarantined(age, 2).await.unwrap().is_empty());
         assert_eq!(kept(store, 0, 10).await, [(4, broken("d").received)]);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -41,6 +42,8 @@ fn keep(
     }
     held.last_quarantined = id;
     held.quarantine.insert(id, new);
+    let now = held.ages.now;
+    held.ages.quarantined.insert(id, now);
     KeptEntry::New(id)
 }
 
@@ -153,7 +156,7 @@ impl Quarantine for MemoryLog {
 
     async fn expire_quarantined(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<Arc<str>>, LogError> {
         let mut held = self.hold()?;
@@ -161,7 +164,7 @@ impl Quarantine for MemoryLog {
             .quarantine
             .values()
             .take(most)
-            .filter(|kept| kept.at < before)
+            .filter(|kept| held.ages.is_old(held.ages.quarantined.get(&kept.id), age))
             .map(|kept| kept.id)
             .collect();
         let dropped = old.into_iter().filter_map(|id| held.quarantine.remove(&id));
