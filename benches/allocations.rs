@@ -13,7 +13,7 @@
 #![expect(clippy::indexing_slicing, reason = "a benchmark that cannot run has nothing to say")]
 #![expect(clippy::string_slice, reason = "a benchmark that cannot run has nothing to say")]
 
-#[expect(dead_code, reason = "another benchmark needs more of it")]
+#[expect(dead_code, unused_imports, reason = "another benchmark needs more of it")]
 mod whole;
 
 use std::process::ExitCode;
@@ -45,9 +45,11 @@ struct Bound {
 }
 
 /// From the bytes of a request to its answer, durable.
-const WAY_IN: Bound = Bound { what: "way in, per event", allocations: 99_999.0, bytes: 9_999_999.0 };
+const WAY_IN: Bound =
+    Bound { what: "way in, per event", allocations: 99_999.0, bytes: 9_999_999.0 };
 /// From an entry of the log to what is recorded of its delivery.
-const DELIVERY: Bound = Bound { what: "way out, per delivery", allocations: 99_999.0, bytes: 9_999_999.0 };
+const DELIVERY: Bound =
+    Bound { what: "way out, per delivery", allocations: 99_999.0, bytes: 9_999_999.0 };
 
 /// What was allocated for each of some events.
 #[derive(Clone, Copy)]
@@ -150,8 +152,7 @@ impl Load {
 
 impl Count {
     fn less(self, other: Self) -> Self {
-        let (allocations, bytes) =
-            (self.allocations - other.allocations, self.bytes - other.bytes);
+        let (allocations, bytes) = (self.allocations - other.allocations, self.bytes - other.bytes);
         Self { allocations, bytes }
     }
 

@@ -3,7 +3,9 @@
 mod ground;
 mod producer;
 mod sink;
+mod usage;
 
 pub use ground::{Ground, Operator};
 pub use producer::Producer;
 pub use sink::CountingSink;
+pub use usage::Usage;
