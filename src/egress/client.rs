@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use url::Url;
 
+use crate::egress::answer_room::AnswerRooms;
 use crate::egress::connector::GuardedConnector;
 use crate::egress::stream::ReceivedBytes;
 use crate::egress::{Egress, EgressRefusal, NetworkFailure, Scheme};
@@ -103,19 +104,29 @@ fn is_late(error: &(dyn Error + 'static)) -> bool {
 #[derive(Clone)]
 pub struct GuardedClient {
     scheme: Scheme,
-    client: Client<GuardedConnector, Full<Bytes>>,
+    /// With room for every answer that is allowed.
+    roomy: HttpClient,
+    /// For addresses whose answers have few fields.
+    lean: HttpClient,
+    rooms: Arc<AnswerRooms>,
 }
+
+type HttpClient = Client<GuardedConnector, Full<Bytes>>;
 
 impl GuardedClient {
     /// A client for https, with these settings of TLS.
     pub(super) fn https(egress: &Arc<Egress>, tls: Arc<ClientConfig>) -> Self {
-        let connector = GuardedConnector::new(egress, Some(tls));
-        Self { scheme: Scheme::Https, client: client(connector) }
+        Self::of(Scheme::Https, || GuardedConnector::new(egress, Some(Arc::clone(&tls))))
     }
 
     /// A client for plain http.
     pub(super) fn http(egress: &Arc<Egress>) -> Self {
-        Self { scheme: Scheme::Http, client: client(GuardedConnector::new(egress, None)) }
+        Self::of(Scheme::Http, || GuardedConnector::new(egress, None))
+    }
+
+    fn of(scheme: Scheme, connector: impl Fn() -> GuardedConnector) -> Self {
+        let roomy = client(connector(), Some(MOST_FIELDS));
+        Self { scheme, roomy, lean: client(connector(), None), rooms: Arc::default() }
     }
 
     /// Sends a request, and gives its answer with the beginning of the body, as much as is wanted.
@@ -142,17 +153,16 @@ impl GuardedClient {
         if Scheme::of(request.url) != Some(self.scheme) {
             return Err(EgressRefusal::PlainHttp.into());
         }
-        let limit = request.body_limit;
+        let (limit, url) = (request.body_limit, request.url);
         let request = self::request(request).map_err(ExchangeError::broken)?;
-        let response =
-            self.client.request(request).await.map_err(
-                |error| match EgressRefusal::among_causes(&error) {
-                    Some(refused) => ExchangeError::Refused(refused),
-                    None if is_late(&error) => ExchangeError::Late,
-                    None if error.is_connect() => ExchangeError::Connect(error.into()),
-                    None => ExchangeError::Broken(error.into()),
-                },
-            )?;
+        let client = if self.rooms.is_small(url) { &self.lean } else { &self.roomy };
+        let response = client.request(request).await.map_err(|error| {
+            if has_no_room(&error) {
+                self.rooms.overflowed(url);
+            }
+            unanswered(error)
+        })?;
+        self.rooms.note(url, response.headers().len());
         let (mut head, mut incoming) = response.into_parts();
         let received = head.extensions.remove::<ReceivedBytes>();
         let mut body = Vec::new();
@@ -180,14 +190,35 @@ impl fmt::Debug for GuardedClient {
     }
 }
 
-fn client(connector: GuardedConnector) -> Client<GuardedConnector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
+/// A client whose answers have at most so many fields; nothing: a hundred, as the library has it, for
+/// which it needs no memory of the heap.
+fn client(connector: GuardedConnector, most_fields: Option<usize>) -> HttpClient {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
-        .http1_max_headers(MOST_FIELDS)
         .http1_max_buf_size(LONGEST_HEAD)
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .build(connector)
+        .http1_allow_obsolete_multiline_headers_in_responses(true);
+    if let Some(most) = most_fields {
+        builder.http1_max_headers(most);
+    }
+    builder.build(connector)
+}
+
+/// Why there is no answer.
+fn unanswered(error: hyper_util::client::legacy::Error) -> ExchangeError {
+    match EgressRefusal::among_causes(&error) {
+        Some(refused) => ExchangeError::Refused(refused),
+        None if is_late(&error) => ExchangeError::Late,
+        None if error.is_connect() => ExchangeError::Connect(error.into()),
+        None => ExchangeError::Broken(error.into()),
+    }
+}
+
+/// Whether the head of an answer was larger than its client reads.
+fn has_no_room(error: &hyper_util::client::legacy::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    cause.is_some_and(hyper::Error::is_parse_too_large)
 }
 
 fn request(wanted: GuardedRequest<'_>) -> Result<Request<Full<Bytes>>, http::Error> {

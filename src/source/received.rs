@@ -73,6 +73,19 @@ impl Envelope {
     /// `replay-name` in an event that a replay sends again.
     pub fn to_tree(&self) -> Value {
         // Cloned and not serialised, which would take each number apart.
+        self.around(self.detail.clone())
+    }
+
+    /// Shows the same tree without a copy of the detail, which is in it meanwhile.
+    pub fn with_tree<T>(&mut self, look: impl FnOnce(&Value) -> T) -> T {
+        let detail = std::mem::take(&mut self.detail);
+        let mut tree = self.around(detail);
+        let seen = look(&tree);
+        self.detail = tree.get_mut("detail").map(Value::take).unwrap_or_default();
+        seen
+    }
+
+    fn around(&self, detail: Value) -> Value {
         let members = [
             ("version", "0".into()),
             ("id", self.id.as_str().into()),
@@ -82,7 +95,7 @@ impl Envelope {
             ("time", self.time.to_string().into()),
             ("region", self.region.as_deref().unwrap_or_default().into()),
             ("resources", self.resources.as_slice().into()),
-            ("detail", self.detail.clone()),
+            ("detail", detail),
         ];
         let replay = self.replay_name.as_deref().map(|name| ("replay-name", name.into()));
         let members = members.into_iter().chain(replay);
