@@ -27,6 +27,8 @@ use whole::{CountingSink, Ground, Operator, Producer, Usage};
 
 /// How long events are sent at full speed.
 const SPAN: Duration = Duration::from_secs(4);
+/// How long nothing is done before memory is looked at again.
+const IDLE: Duration = Duration::from_secs(4);
 /// Producers, each with one request at a time.
 const CONNECTIONS: u64 = 64;
 /// To how many consumers an event goes.
@@ -39,6 +41,8 @@ struct Row {
     sending: Duration,
     whole: Duration,
     used: Usage,
+    /// The memory after some seconds without work, in KiB.
+    idle: u64,
 }
 
 fn main() {
@@ -51,14 +55,15 @@ fn main() {
 
 fn report() {
     println!(
-        "{:<26}{:>11}{:>12}{:>12}{:>14}{:>14}{:>10}",
+        "{:<26}{:>11}{:>12}{:>12}{:>14}{:>14}{:>10}{:>10}",
         "1 KiB events",
         "accepted/s",
         "delivered/s",
         "CPU us/event",
         "CPU us/deliv.",
         "KiB/event",
-        "RSS MiB"
+        "RSS MiB",
+        "idle MiB"
     );
     let bare_in = bare_ingest();
     bare_in.print("bare handler + commit");
@@ -96,13 +101,14 @@ impl Row {
     fn print(&self, name: &str) {
         let delivered = self.deliveries / self.whole.as_secs_f64();
         println!(
-            "{name:<26}{:>11.0}{:>12.0}{:>12.1}{:>14.1}{:>14.1}{:>10.1}",
+            "{name:<26}{:>11.0}{:>12.0}{:>12.1}{:>14.1}{:>14.1}{:>10.1}{:>10.1}",
             self.accepted / self.sending.as_secs_f64(),
             delivered,
             self.per_event(),
             if self.deliveries > 0.0 { self.per_delivery() } else { f64::NAN },
             self.written(),
             self.used.resident as f64 / 1024.0,
+            self.idle as f64 / 1024.0,
         );
     }
 }
@@ -191,11 +197,14 @@ fn load(ground: &Ground, key: &str, process: u32, sinks: &[CountingSink]) -> Row
     for sink in sinks {
         sink.wait_for(accepted);
     }
+    let (whole, used) = (begun.elapsed(), Usage::of(process).since(&before));
+    thread::sleep(IDLE);
     Row {
         accepted: accepted as f64,
         deliveries: sinks.iter().map(CountingSink::arrived).sum::<u64>() as f64,
         sending,
-        whole: begun.elapsed(),
-        used: Usage::of(process).since(&before),
+        whole,
+        used,
+        idle: Usage::of(process).resident,
     }
 }

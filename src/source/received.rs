@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::event::{EventTime, OWN_SOURCE, TraceContext, json};
 
@@ -99,7 +99,9 @@ impl Envelope {
         ];
         let replay = self.replay_name.as_deref().map(|name| ("replay-name", name.into()));
         let members = members.into_iter().chain(replay);
-        Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
+        let mut tree = Map::with_capacity(10);
+        tree.extend(members.map(|(name, value)| (name.to_owned(), value)));
+        Value::Object(tree)
     }
 }
 

@@ -277,9 +277,12 @@ fn parcel(
         _ => Some((name, value.into_owned())),
     };
     let extensions = event.clear_extensions();
+    // Room for all of them at once.
+    let mut attributes = Vec::with_capacity(8);
+    attributes.extend(event.clear_attributes().filter_map(shown));
     Parcel {
         name: Some(event.name().to_string()),
-        attributes: event.clear_attributes().filter_map(shown).collect(),
+        attributes,
         extensions: extensions.map(|(name, value)| (name.clone(), value.clone())).collect(),
         sequence: delivery.link.map(|(sequence, _)| sequence),
         replay: delivery.replay.clone(),
