@@ -55,7 +55,7 @@ fn main() {
 
 fn report() {
     println!(
-        "{:<26}{:>11}{:>12}{:>12}{:>14}{:>14}{:>10}{:>10}",
+        "{:<24}{:>12}{:>13}{:>14}{:>15}{:>11}{:>9}{:>10}",
         "1 KiB events",
         "accepted/s",
         "delivered/s",
@@ -68,7 +68,7 @@ fn report() {
     let bare_in = bare_ingest();
     bare_in.print("bare handler + commit");
     let post = bare_post();
-    println!("{:<26}{:>11}{:>12}{:>12}{:>14.1}", "bare seal + POST", "", "", "", post);
+    println!("{:<24}{:>12}{:>13}{:>14}{:>15.1}", "bare seal + POST", "", "", "", post);
     let rows = FAN_OUTS.map(|fan_out| (fan_out, gateway(fan_out)));
     for (fan_out, row) in &rows {
         row.print(&format!("gateway, fan-out {fan_out}"));
@@ -101,7 +101,7 @@ impl Row {
     fn print(&self, name: &str) {
         let delivered = self.deliveries / self.whole.as_secs_f64();
         println!(
-            "{name:<26}{:>11.0}{:>12.0}{:>12.1}{:>14.1}{:>14.1}{:>10.1}{:>10.1}",
+            "{name:<24}{:>12.0}{:>13.0}{:>14.1}{:>15.1}{:>11.1}{:>9.1}{:>10.1}",
             self.accepted / self.sending.as_secs_f64(),
             delivered,
             self.per_event(),

@@ -12,9 +12,9 @@ use crate::api::access_requests::withdraw;
 use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
     dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
-    historical_keys, log, log_files, log_incarnations, log_proofs, oauth_token,
-    openapi, poll, post_events, problem_pages, published, pull, quarantine, queues, receipts,
-    redrives, repeats, replays, request, schemas, sink_credential, stream, subscriptions, verify,
+    historical_keys, log, log_files, log_incarnations, log_proofs, oauth_token, openapi, poll,
+    post_events, problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats,
+    replays, request, schemas, sink_credential, stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
