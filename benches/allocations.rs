@@ -11,7 +11,6 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
 #![expect(clippy::indexing_slicing, reason = "a benchmark that cannot run has nothing to say")]
-#![expect(clippy::string_slice, reason = "a benchmark that cannot run has nothing to say")]
 
 #[expect(dead_code, unused_imports, reason = "another benchmark needs more of it")]
 mod whole;

@@ -9,7 +9,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
 #![expect(clippy::indexing_slicing, reason = "a benchmark that cannot run has nothing to say")]
-#![expect(clippy::string_slice, reason = "a benchmark that cannot run has nothing to say")]
+#![expect(clippy::panic, reason = "a benchmark that cannot run has nothing to say")]
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are small")]
 
 mod whole;
@@ -21,8 +21,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use whole::{CountingSink, Ground, Operator, Producer, Usage};
 
 /// How long events are sent at full speed.

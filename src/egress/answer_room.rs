@@ -37,14 +37,13 @@ impl AnswerRooms {
     pub fn note(&self, url: &Url, fields: usize) {
         let mut known = self.known();
         match known.get(url.authority()) {
-            Some(Seen::TooMany) => {}
             Some(Seen::Few) if fields > FEW => {
                 known.remove(url.authority());
             }
             None if fields <= FEW && known.len() < MOST_ADDRESSES => {
                 known.insert(url.authority().into(), Seen::Few);
             }
-            Some(Seen::Few) | None => {}
+            _ => {}
         }
     }
 
