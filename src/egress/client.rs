@@ -16,13 +16,13 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use url::Url;
 
-use crate::egress::answer_room::AnswerRooms;
 use crate::egress::connector::GuardedConnector;
 use crate::egress::stream::ReceivedBytes;
 use crate::egress::{Egress, EgressRefusal, NetworkFailure, Scheme};
 
-/// How many fields the head of an answer may have.
-const MOST_FIELDS: usize = 4096;
+/// How many fields the head of an answer may have. The library makes room for all of them, 64 bytes each,
+/// before it reads one.
+const MOST_FIELDS: usize = 512;
 /// How many bytes the head may have.
 const LONGEST_HEAD: usize = 64 * 1024;
 /// How long a connection is kept that nobody uses.
@@ -104,29 +104,19 @@ fn is_late(error: &(dyn Error + 'static)) -> bool {
 #[derive(Clone)]
 pub struct GuardedClient {
     scheme: Scheme,
-    /// With room for every answer that is allowed.
-    roomy: HttpClient,
-    /// For addresses whose answers have few fields.
-    lean: HttpClient,
-    rooms: Arc<AnswerRooms>,
+    client: Client<GuardedConnector, Full<Bytes>>,
 }
-
-type HttpClient = Client<GuardedConnector, Full<Bytes>>;
 
 impl GuardedClient {
     /// A client for https, with these settings of TLS.
     pub(super) fn https(egress: &Arc<Egress>, tls: Arc<ClientConfig>) -> Self {
-        Self::of(Scheme::Https, || GuardedConnector::new(egress, Some(Arc::clone(&tls))))
+        let connector = GuardedConnector::new(egress, Some(tls));
+        Self { scheme: Scheme::Https, client: client(connector) }
     }
 
     /// A client for plain http.
     pub(super) fn http(egress: &Arc<Egress>) -> Self {
-        Self::of(Scheme::Http, || GuardedConnector::new(egress, None))
-    }
-
-    fn of(scheme: Scheme, connector: impl Fn() -> GuardedConnector) -> Self {
-        let roomy = client(connector(), Some(MOST_FIELDS));
-        Self { scheme, roomy, lean: client(connector(), None), rooms: Arc::default() }
+        Self { scheme: Scheme::Http, client: client(GuardedConnector::new(egress, None)) }
     }
 
     /// Sends a request, and gives its answer with the beginning of the body, as much as is wanted.
@@ -153,16 +143,9 @@ impl GuardedClient {
         if Scheme::of(request.url) != Some(self.scheme) {
             return Err(EgressRefusal::PlainHttp.into());
         }
-        let (limit, url) = (request.body_limit, request.url);
+        let limit = request.body_limit;
         let request = self::request(request).map_err(ExchangeError::broken)?;
-        let client = if self.rooms.is_small(url) { &self.lean } else { &self.roomy };
-        let response = client.request(request).await.map_err(|error| {
-            if has_no_room(&error) {
-                self.rooms.overflowed(url);
-            }
-            unanswered(error)
-        })?;
-        self.rooms.note(url, response.headers().len());
+        let response = self.client.request(request).await.map_err(unanswered)?;
         let (mut head, mut incoming) = response.into_parts();
         let received = head.extensions.remove::<ReceivedBytes>();
         let mut body = Vec::new();
@@ -190,19 +173,14 @@ impl fmt::Debug for GuardedClient {
     }
 }
 
-/// A client whose answers have at most so many fields; nothing: a hundred, as the library has it, for
-/// which it needs no memory of the heap.
-fn client(connector: GuardedConnector, most_fields: Option<usize>) -> HttpClient {
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder
+fn client(connector: GuardedConnector) -> Client<GuardedConnector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
+        .http1_max_headers(MOST_FIELDS)
         .http1_max_buf_size(LONGEST_HEAD)
-        .http1_allow_obsolete_multiline_headers_in_responses(true);
-    if let Some(most) = most_fields {
-        builder.http1_max_headers(most);
-    }
-    builder.build(connector)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .build(connector)
 }
 
 /// Why there is no answer.
@@ -213,12 +191,6 @@ fn unanswered(error: hyper_util::client::legacy::Error) -> ExchangeError {
         None if error.is_connect() => ExchangeError::Connect(error.into()),
         None => ExchangeError::Broken(error.into()),
     }
-}
-
-/// Whether the head of an answer was larger than its client reads.
-fn has_no_room(error: &hyper_util::client::legacy::Error) -> bool {
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    cause.is_some_and(hyper::Error::is_parse_too_large)
 }
 
 fn request(wanted: GuardedRequest<'_>) -> Result<Request<Full<Bytes>>, http::Error> {

@@ -14,7 +14,6 @@
 //! name is told in a [`NetworkFailure`] that it leads nowhere, whether it has no address or none that
 //! may be dialed: otherwise the answer would tell which names there are in the gateway's network.
 
-mod answer_room;
 mod aws_endpoints;
 mod client;
 mod clients;
