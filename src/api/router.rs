@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -13,15 +12,13 @@ use crate::api::access_requests::withdraw;
 use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
     dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
-    historical_keys, log, log_files, log_incarnations, log_proofs, no_delivery, oauth_token,
-    openapi, poll, post_events, problem_pages, published, pull, quarantine, queues, receipts,
-    redrives, repeats, replays, request, retries, schemas, secret, sink_credential, stream,
-    subscriptions, verify,
+    historical_keys, log, log_files, log_incarnations, log_proofs, oauth_token, openapi, poll,
+    post_events, problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats,
+    replays, request, retries, schemas, secret, sink_credential, stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
 pub fn router(services: Arc<Services>) -> Router {
-    let max_body = services.config.max_body.bytes();
     let repeats = repeats::Repeats::new(Arc::clone(&services));
     let once = |post: MethodRouter<Arc<Services>>| {
         post.layer(from_fn_with_state(repeats.clone(), repeats::once))
@@ -94,10 +91,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
         // A poll does so itself with what it is told, and then waits only for as long as its client.
         .route("/subscriptions/{id}/poll", post(poll::poll))
-        .layer(from_fn_with_state(Arc::clone(&services), no_delivery::hold_back))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.
         .layer(CatchPanicLayer::custom(after_panic))
-        .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(Arc::clone(&services), request::around))
         .with_state(services)
 }

@@ -22,8 +22,9 @@ use crate::egress::connector::GuardedConnector;
 use crate::egress::stream::ReceivedBytes;
 use crate::egress::{Egress, EgressRefusal, NetworkFailure, Scheme};
 
-/// How many fields the head of an answer may have.
-const MOST_FIELDS: usize = 4096;
+/// How many fields the head of an answer may have. The library makes room for all of them, 64 bytes each,
+/// before it reads one.
+const MOST_FIELDS: usize = 512;
 /// How many bytes the head may have.
 const LONGEST_HEAD: usize = 64 * 1024;
 /// How long a connection is kept that nobody uses.
@@ -247,6 +248,16 @@ fn client(connector: GuardedConnector) -> Client<GuardedConnector, Full<Bytes>> 
         .http1_max_buf_size(LONGEST_HEAD)
         .http1_allow_obsolete_multiline_headers_in_responses(true)
         .build(connector)
+}
+
+/// Why there is no answer.
+fn unanswered(error: hyper_util::client::legacy::Error) -> ExchangeError {
+    match EgressRefusal::among_causes(&error) {
+        Some(refused) => ExchangeError::Refused(refused),
+        None if is_late(&error) => ExchangeError::Late,
+        None if error.is_connect() => ExchangeError::Connect(error.into()),
+        None => ExchangeError::Broken(error.into()),
+    }
 }
 
 fn request(wanted: GuardedRequest<'_>) -> Result<Request<Full<Bytes>>, http::Error> {

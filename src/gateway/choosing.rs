@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::ambient::FairTurns;
 use crate::enrich::{Publication, Publications, WantingPublications};
 use crate::event::{EventProducer, Fault, Violation};
@@ -28,13 +30,26 @@ impl Choosing {
     /// allowed at all.
     pub async fn wanted_by(
         &self,
+        mut received: Received,
+        producer: Option<&EventProducer>,
+    ) -> (Arc<Received>, WantingPublications) {
+        let allowance = self.config.at_once();
+        let ask = |tree: &Value| self.publications.wanting(tree, allowance);
+        let at_once = received.envelope.with_tree(ask);
+        let received = Arc::new(received);
+        if at_once.undecided.is_empty() {
+            return (received, at_once);
+        }
+        let wanted = Box::pin(self.wanted_at_length(&received, producer)).await;
+        (received, wanted.unwrap_or(at_once))
+    }
+
+    /// The same with all the work that is allowed, when it is the turn of the producer.
+    async fn wanted_at_length(
+        &self,
         received: &Arc<Received>,
         producer: Option<&EventProducer>,
-    ) -> WantingPublications {
-        let at_once = self.publications.wanted_by(received, self.config.at_once());
-        if at_once.undecided.is_empty() {
-            return at_once;
-        }
+    ) -> Option<WantingPublications> {
         let turn = self.turns.take(&producer.cloned()).await;
         let steps = self.config.budget().steps();
         let allowance = StepAllowance::of_all(steps);
@@ -45,7 +60,7 @@ impl Choosing {
             publications.wanted_by(&received, allowance)
         };
         // Whoever panics there has decided nothing.
-        tokio::task::spawn_blocking(work).await.unwrap_or(at_once)
+        tokio::task::spawn_blocking(work).await.ok()
     }
 
     /// Steps that an explanation of one publication may take.
@@ -73,7 +88,7 @@ mod tests {
     use std::fs;
     use std::sync::Mutex;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::config::Config;
@@ -122,13 +137,14 @@ operations: { publish: { action: send, channel: { $ref: '#/channels/shop' } } }
         lines.push(json!({"a": any, "p": {"a": any}, "q": {"a": any}}));
         let envelope =
             Envelope { source: "till".to_owned(), ..Envelope::example(json!({ "lines": lines })) };
-        let received = Arc::new(Received { envelope, repeatable: true, traceparent: None });
+        let received = Received { envelope, repeatable: true, traceparent: None };
         let at_once = choosing.publications.wanted_by(&received, config.at_once());
         assert_eq!(at_once.undecided.len(), 1, "it is much work");
         let served = Mutex::new(Vec::new());
         let ask = async |name: &'static str| {
             let producer = EventProducer { kind: ProducerKind::Caller, name: name.into() };
-            let wanted = choosing.wanted_by(&received, Some(&producer)).await;
+            let (kept, wanted) = choosing.wanted_by(received.clone(), Some(&producer)).await;
+            assert_eq!(*kept, received);
             assert_eq!((wanted.wanting.len(), wanted.undecided.len()), (1, 0));
             served.lock().unwrap().push(name);
         };

@@ -111,8 +111,7 @@ impl Admit for Inbound {
         received: Received,
         publication: &str,
     ) -> Result<EventId, AdmitRefusal> {
-        let received = Arc::new(received);
-        let wanted = self.choosing.wanted_by(&received, None).await;
+        let (received, wanted) = self.choosing.wanted_by(received, None).await;
         let is_named = |one: &Publication| **one.name() == *publication;
         let wanting = wanted.wanting.iter().find(|wanting| is_named(wanting.publication()));
         let released = match (wanting, wanted.undecided.iter().find(|one| is_named(one))) {
@@ -139,7 +138,9 @@ impl Admit for Inbound {
     }
 
     async fn trials(&self, received: &Arc<Received>) -> Vec<Trial> {
-        let wanted = self.choosing.wanted_by(received, None).await;
+        let copied = Received::clone(received);
+        let (received, wanted) = self.choosing.wanted_by(copied, None).await;
+        let received = &received;
         self.crossing().trials(received, &wanted, self.choosing.steps_at_once())
     }
 }
@@ -164,9 +165,9 @@ impl Inbound {
         // What is set aside walks in again when it is released; should that happen twice, the log
         // must recognize it.
         let repeatable = received.repeatable || response_mode == ResponseMode::Asynchronous;
-        let received = Arc::new(Received { repeatable, ..received });
+        let received = Received { repeatable, ..received };
         let mut prepared = Prepared::default();
-        let wanted = self.choosing.wanted_by(&received, producer).await;
+        let (received, wanted) = self.choosing.wanted_by(received, producer).await;
         if wanted.wanting.is_empty() && wanted.undecided.is_empty() {
             self.unwanted.note(&received.envelope.source, &received.envelope.detail_type);
         }
