@@ -44,7 +44,7 @@ mod watching;
 mod witnessing;
 
 pub use build::build;
-pub use build_error::BuildError;
+pub use build_error::{BuildError, why_not_listening};
 pub use choosing::Choosing;
 pub use crossing::Crossing;
 pub use guarding_log::{compare_all, places};
