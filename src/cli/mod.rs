@@ -11,6 +11,7 @@
 //! | 2 | the command line, a file or the request is wrong; change it |
 //! | 3 | the gateway cannot be reached, or something of ours is broken |
 //! | 4 | nothing is wrong, but it is believed on its own word only |
+//! | 141 | whoever read standard output has gone, and the rest was not written |
 //!
 //! **Invariant:** nothing outside this room writes to the terminal, and no command prints except
 //! through [`Output`].

@@ -93,6 +93,7 @@ mod tenants_are_strangers;
 mod the_api_is_as_described;
 mod the_aws_stub_is_honest;
 mod the_clock_can_jump;
+mod the_command_line_is_kind;
 mod the_command_line_operates;
 mod the_consumers_guide;
 mod the_demo_on_aws_holds;
