@@ -20,6 +20,7 @@ use crate::gateway::guarding_log::{LogGuard, watch_files};
 use crate::gateway::lagging::warn;
 use crate::gateway::quotas::hold;
 use crate::gateway::retention::Retaining;
+use crate::gateway::tending_callers::tend_callers;
 use crate::gateway::tending_keys::tend_keys;
 use crate::gateway::watching::watch;
 use crate::keys::{DataKey, KeyRing};
@@ -105,6 +106,7 @@ impl Gateway {
             () = only(delivers, services.handshakes.run()) => Ok(()),
             () = only(delivers, expire(&services, retention)) => Ok(()),
             () = warn(&services, retention) => Ok(()),
+            () = tend_callers(&services) => Ok(()),
             () = services.log_proofs.witnesses.run() => Ok(()),
             () = only(delivers, hold(&services, retention)) => Ok(()),
             () = only(delivers, export(&services)) => Ok(()),

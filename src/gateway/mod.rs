@@ -36,6 +36,7 @@ mod retention;
 mod setting_aside;
 mod signing_answers;
 mod storing;
+mod tending_callers;
 mod tending_keys;
 mod telling_sinks;
 mod unbound_callers;

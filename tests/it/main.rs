@@ -58,6 +58,7 @@ mod architecture;
 mod aws_is_called_by_who_needs_it;
 mod bad_input_is_answered;
 mod bodies_are_read_as_sent;
+mod callers_come_and_go;
 mod consumers_hear_what_they_are_granted;
 mod consumer_in_rust;
 mod dead_letters_are_bounded;
