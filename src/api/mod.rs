@@ -83,6 +83,7 @@ mod published;
 mod publisher;
 mod pull;
 mod quarantine;
+mod quarantine_release;
 mod quarantine_size;
 mod query;
 mod queues;
@@ -131,6 +132,7 @@ pub use lists::{
 pub use log_access::LogProofs;
 pub use openapi::openapi;
 pub use problem::{Code, Problem};
+pub use quarantine_release::ReleaseRequest;
 pub use queues::DrainRequest;
 pub use rates::Rates;
 pub use readers::Readers;

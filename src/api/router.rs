@@ -14,8 +14,9 @@ use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
     dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
     historical_keys, log, log_files, log_incarnations, log_proofs, no_delivery, oauth_token,
-    openapi, poll, post_events, problem_pages, published, pull, quarantine, queues, receipts,
-    redrives, repeats, replays, request, schemas, sink_credential, stream, subscriptions, verify,
+    openapi, poll, post_events, problem_pages, published, pull, quarantine, quarantine_release,
+    queues, receipts, redrives, repeats, replays, request, schemas, sink_credential, stream,
+    subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -87,7 +88,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/actions", get(actions::list))
         .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
-        .merge(proofs())
+        .merge(proofs().merge(operating()))
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
         // A poll does so itself with what it is told, and then waits only for as long as its client.
@@ -98,6 +99,12 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(Arc::clone(&services), request::around))
         .with_state(services)
+}
+
+/// What an operator asks and does day by day.
+fn operating() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/quarantine/release", post(quarantine_release::release))
 }
 
 /// What proves something of the log, and what others' tools read of it.

@@ -73,6 +73,7 @@ mod proof_answer;
 mod put_tally;
 mod receipt_file;
 mod quarantine;
+mod quarantine_release;
 mod record_file;
 mod rehearsal;
 mod rehearsal_attributes;

@@ -88,6 +88,7 @@ mod only_what_crosses_can_harm;
 mod ordinary_events_fit;
 mod other_ecosystems;
 mod producers_are_bound_to_their_sources;
+mod quarantine_is_released_by_filter;
 mod replay_is_exact;
 mod tampering_shows;
 mod tenants_are_strangers;
