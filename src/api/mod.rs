@@ -68,6 +68,7 @@ mod log_files;
 mod log_incarnations;
 mod log_proofs;
 mod log_trees;
+mod metrics_page;
 mod no_delivery;
 mod oauth_token;
 mod openapi;
@@ -111,6 +112,8 @@ mod subscriptions;
 mod taking;
 mod unread;
 mod verify;
+mod why;
+mod why_words;
 mod withheld;
 
 pub use access_tokens::AccessTokens;

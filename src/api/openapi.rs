@@ -13,7 +13,7 @@ use crate::api::{
     exports, external_ids, grants, health, historical_keys, log, log_files, log_incarnations,
     log_proofs, oauth_token, poll, post_events, problem, problem_pages, published, pull,
     quarantine, quarantine_release, queues, receipts, redrives, replays, schemas, sink_credential,
-    stream, subscriptions, verify,
+    stream, subscriptions, verify, why,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -85,6 +85,7 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::list,
         subscriptions::create,
         subscriptions::read,
+        why::why,
         subscriptions::replace,
         subscriptions::remove,
         sink_credential::replace,

@@ -16,7 +16,7 @@ use crate::api::{
     historical_keys, log, log_files, log_incarnations, log_proofs, no_delivery, oauth_token,
     openapi, poll, post_events, problem_pages, published, pull, quarantine, quarantine_release,
     queues, receipts, redrives, repeats, replays, request, schemas, sink_credential, stream,
-    subscriptions, verify,
+    subscriptions, verify, why,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -104,6 +104,7 @@ pub fn router(services: Arc<Services>) -> Router {
 /// What an operator asks and does day by day.
 fn operating() -> Router<Arc<Services>> {
     Router::new()
+        .route("/subscriptions/{id}/why", get(why::why))
         .route("/quarantine/release", post(quarantine_release::release))
 }
 

@@ -85,6 +85,7 @@ mod replay;
 mod serve;
 mod subscription_file;
 mod subscriptions;
+mod subscriptions_why;
 mod token_keys;
 mod verify_chain;
 mod verify_chain_text;

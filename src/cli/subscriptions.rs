@@ -14,7 +14,9 @@ use crate::api::{
 };
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::pull::PullArgs;
-use crate::cli::{Client, CommandResult, Context, Exit, Failure, pull, subscription_file};
+use crate::cli::{
+    Client, CommandResult, Context, Exit, Failure, pull, subscription_file, subscriptions_why,
+};
 use crate::event::{ConsumerId, EventId, QualifiedName, SubscriptionReference};
 use crate::subscriptions::{SubscriptionDocument, SubscriptionState};
 
@@ -28,6 +30,11 @@ pub enum Command {
     List(ListArgs),
     /// Show one, with its state and how far it has come
     Get {
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
+    },
+    /// Say whether one is behind, why, since when, whose turn it is, and which command helps
+    Why {
         /// The subscription: its name, `consumer/name`, or its id
         id: SubscriptionReference,
     },
@@ -180,6 +187,8 @@ pub(super) const COLUMNS: &[ListColumn] = &[
     column("Sequence", "/progress/sequence"),
     column("Behind", "/progress/behind"),
     column("Retrying", "/progress/retrying"),
+    column("Failing since", "/progress/failingSince"),
+    column("Dead letters", "/deadLetters"),
     column("Breaker", "/progress/breaker"),
 ];
 
@@ -216,6 +225,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             list((&client, output), "/subscriptions", &query, shown).await?;
         }
         Command::Get { id } => show(output, &client.get(&path(&id)).await?),
+        Command::Why { id } => return subscriptions_why::run(&id, context).await,
         Command::Create { file } => {
             show(output, &create(&client, &subscription_file::read(&file)?).await?);
         }

@@ -79,27 +79,35 @@ impl Metrics {
         });
     }
 
-    /// Drops the series of a metric whose levels are not known at the moment.
-    pub fn leave_out(&self, unknown: Metric) {
-        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        series.retain(|(metric, _), _| *metric != unknown);
-    }
-
-    /// Writes everything in the Prometheus text format, version 0.0.4.
+    /// Writes everything that is kept in the Prometheus text format, version 0.0.4.
     pub fn render(&self) -> String {
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
-        let mut last = None;
-        for ((metric, values), series) in series.iter() {
-            if last.replace(*metric) != Some(*metric) {
-                let (name, kind) = (metric.name(), word(metric.kind()));
-                // Writing to a string cannot fail, here and below.
-                let _ =
-                    writeln!(text, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help().trim());
+        for metric in Metric::ALL {
+            let mut lines = String::new();
+            self.render_series(*metric, &mut lines);
+            if !lines.is_empty() {
+                text.push_str(&metric.head());
+                text.push_str(&lines);
             }
-            let _ = series.render(&mut text, *metric, values);
         }
         text
+    }
+
+    /// Writes the series of one metric, without its head.
+    pub fn render_series(&self, metric: Metric, text: &mut String) {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_metric = series.range((metric, Vec::new())..);
+        for ((_, values), series) in of_metric.take_while(|((of, _), _)| *of == metric) {
+            // Writing to a string cannot fail.
+            let _ = series.render(text, metric, values);
+        }
+    }
+
+    /// Whether a series is kept.
+    pub fn has(&self, metric: Metric, labels: &[&str]) -> bool {
+        let labels = labels.iter().map(|&value| value.to_owned()).collect();
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.contains_key(&(metric, labels))
     }
 
     fn series(&self, metric: Metric, labels: &[&str]) -> Arc<Series> {
@@ -107,6 +115,21 @@ impl Metrics {
         let labels = labels.iter().map(|&value| value.to_owned()).collect();
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(series.entry((metric, labels)).or_insert_with(|| Arc::new(Series::new(metric))))
+    }
+}
+
+impl Metric {
+    /// The lines that come before its series in the Prometheus text format.
+    pub fn head(self) -> String {
+        let (name, kind) = (self.name(), word(self.kind()));
+        format!("# HELP {name} {}\n# TYPE {name} {kind}\n", self.help().trim())
+    }
+
+    /// Writes the line of a series that is not kept.
+    pub fn sample(self, labels: &[&str], value: u64, text: &mut String) {
+        let labels: Vec<String> = labels.iter().map(|&value| value.to_owned()).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}{} {value}", self.name(), Labels(self, &labels, None));
     }
 }
 

@@ -107,4 +107,5 @@ mod what_only_fails_is_paused;
 mod what_stands_outside_says_nothing;
 mod what_was_asked_for_is_signed;
 mod what_was_lost_is_told;
+mod why_a_subscription_is_behind;
 mod why_an_event_did_not_arrive;

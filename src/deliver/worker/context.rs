@@ -10,7 +10,7 @@ use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::{Allowance, BacklogLimit, Sinks};
 use crate::deliver::outcome::{DeliverySignals, Ledger};
 use crate::deliver::worker::decider::Decider;
-use crate::event::{ChainValue, EventId, Subject};
+use crate::event::{ChainValue, EventId, Subject, Timestamp};
 use crate::eventlog::{DeliveryKey, Position, Retry, Store};
 use crate::subscriptions::Subscription;
 
@@ -61,6 +61,17 @@ pub enum SubjectTurn {
     },
 }
 
+/// The oldest event that waits for another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldestRetry {
+    /// Which one.
+    pub event: EventId,
+    /// Since when it waits: since it was accepted, or tried again where someone has brought it back.
+    pub since: Timestamp,
+    /// When its next attempt is due.
+    pub due: Timestamp,
+}
+
 /// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerStanding {
@@ -78,9 +89,26 @@ pub struct WorkerStanding {
     pub retrying: usize,
     /// Dead letters that hold up the events of their subject.
     pub blocked: usize,
+    /// The oldest of those that wait, but for those of replays.
+    pub oldest_retry: Option<OldestRetry>,
+}
+
+impl From<&Retry> for OldestRetry {
+    fn from(retry: &Retry) -> Self {
+        let event = retry.key.event;
+        let accepted = Timestamp::from_unix_ms(i64::try_from(event.unix_ms()).unwrap_or(i64::MAX));
+        let since = if retry.redriven { retry.first_attempt } else { accepted };
+        Self { event, since, due: retry.due }
+    }
 }
 
 impl WorkerStanding {
+    /// Events that its consumer does not have yet, of those that were looked at: in flight or not
+    /// acknowledged, and those that wait for another attempt.
+    pub const fn missing(&self) -> usize {
+        self.open.saturating_add(self.retrying)
+    }
+
     /// Deliveries that wait for their next attempt, beyond which nobody hands the courier more: its
     /// sink has to recover first.
     pub const MOST_RETRIES: usize = 500;

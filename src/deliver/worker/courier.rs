@@ -15,8 +15,8 @@ use crate::deliver::worker::order::Order;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
 use crate::deliver::worker::{
-    DeliveryContext, Inbox, Progress, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding,
-    recall,
+    DeliveryContext, Inbox, OldestRetry, Progress, SubjectTurn, TurnQuestion, WorkerCommand,
+    WorkerStanding, recall,
 };
 use crate::event::Timestamp;
 use crate::eventlog::{Cursor, DeliveryKey, Retry};
@@ -380,5 +380,6 @@ fn stand(progress: &Progress, retries: &Retries, order: &Order) -> WorkerStandin
         open: progress.open(),
         retrying: retries.len(),
         blocked: order.blocked(),
+        oldest_retry: retries.oldest().map(OldestRetry::from),
     }
 }

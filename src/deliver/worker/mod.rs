@@ -30,7 +30,9 @@ mod subject_queues;
 mod withholding;
 
 pub use ack_state::AckState;
-pub use context::{DeliveryContext, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding};
+pub use context::{
+    DeliveryContext, OldestRetry, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding,
+};
 pub use courier::Courier;
 pub use decider::{Decider, EntryDecision, NotDecided};
 #[cfg(test)]

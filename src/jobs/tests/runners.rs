@@ -53,6 +53,7 @@ impl Scene {
             open: 0,
             retrying: 0,
             blocked: 0,
+            oldest_retry: None,
         };
         Self {
             replays,

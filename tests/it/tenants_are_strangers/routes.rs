@@ -93,6 +93,7 @@ pub const ROUTES: &[Route] = &[
     route("GET /subscriptions", OwnList(&["consume"])),
     route("GET /subscriptions/{id}", Owner),
     route("GET /subscriptions/{id}/checkpoint", Owner),
+    route("GET /subscriptions/{id}/why", Owner),
     route("GET /subscriptions/{id}/attempts", Owner),
     route("GET /subscriptions/{id}/receipts", Owner),
     route("GET /subscriptions/{id}/evidence", Owner),
