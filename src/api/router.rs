@@ -13,8 +13,9 @@ use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
     dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
     historical_keys, log, log_files, log_incarnations, log_proofs, oauth_token, openapi, poll,
-    post_events, problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats,
-    replays, request, retries, schemas, secret, sink_credential, stream, subscriptions, verify,
+    post_events, problem_pages, published, pull, quarantine, quarantine_release, queues, receipts,
+    redrives, repeats, replays, request, retries, schemas, secret, sink_credential, stream,
+    subscriptions, verify, why,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -86,7 +87,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
         .merge(changes_of_subscriptions(once))
-        .merge(proofs())
+        .merge(proofs().merge(operating()))
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
         // A poll does so itself with what it is told, and then waits only for as long as its client.
@@ -104,6 +105,13 @@ fn changes_of_subscriptions(
     Router::new()
         .route("/subscriptions/{id}/secret", once(post(secret::rotate)))
         .route("/subscriptions/{id}/retries/drop", post(retries::drop_waiting))
+}
+
+/// What an operator asks and does day by day.
+fn operating() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/subscriptions/{id}/why", get(why::why))
+        .route("/quarantine/release", post(quarantine_release::release))
 }
 
 /// What proves something of the log, and what others' tools read of it.

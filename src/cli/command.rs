@@ -6,6 +6,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::cli::demo;
+use crate::cli::failure::CLOSED_PIPE;
 use crate::cli::{
     CommandResult, Context, Exit, Failure, access, actions, apply, aws, callers, check, config,
     consumer_key, contract, dead_letters, events, evidence, exit_codes, grants, issuer, keys, log,
@@ -155,7 +156,9 @@ pub fn main() -> ExitCode {
         Err(error) => Err(Failure::ours(error).context("cannot start the runtime")),
     };
     match outcome {
+        Ok(Exit::Done) if line.context.output().reader_is_gone() => ExitCode::from(CLOSED_PIPE),
         Ok(exit) => exit.into(),
+        Err(failure) if failure.is_silent() => ExitCode::from(&failure),
         Err(failure) => {
             line.context.output().complain(format_args!("error: {failure}"));
             ExitCode::from(&failure)

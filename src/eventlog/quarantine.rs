@@ -207,6 +207,12 @@ pub struct QuarantineQuery {
     pub kind: Option<QuarantineKind>,
     /// Only those that were sent by a producer of this name.
     pub producer: Option<Arc<str>>,
+    /// Only those that have a violation of this code.
+    pub code: Option<Arc<str>>,
+    /// Only those that were set aside then or later.
+    pub from: Option<Timestamp>,
+    /// Only those that were set aside then or earlier.
+    pub to: Option<Timestamp>,
 }
 
 /// How many quarantined events of a publication have a violation of one code.

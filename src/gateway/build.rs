@@ -71,7 +71,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         out.subscription_service.resume().await?;
         replays.resume().await?;
     }
-    let callers = callers(&config, &store).await;
+    let callers = callers(&config, &store, Arc::clone(&clock)).await;
     let services = Arc::new(Services {
         issuer_aliases: config.issuer_aliases(),
         exports: exports((&config, &machine), (&egress, &aws), &store)?,
@@ -124,8 +124,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     })
 }
 
-async fn callers(config: &Config, store: &Store) -> Arc<Callers> {
-    let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
+async fn callers(config: &Config, store: &Store, clock: Arc<dyn Clock>) -> Arc<Callers> {
+    let registry = Arc::clone(&store.registry);
+    let callers = Arc::new(Callers::new(registry, config.api.caller_cache, clock));
     warn_of_unbound_callers(&callers).await;
     callers
 }

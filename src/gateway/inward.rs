@@ -62,7 +62,8 @@ type Contracts = (Arc<Catalog>, Arc<Publications>, Gate);
 /// The operator's turn: every mistake in them.
 pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     let read = |path| config::folder(path).map_err(BuildError::Documents);
-    let catalog = Catalog::load(&read(&config.contracts)?);
+    let folder = config.contracts.display().to_string();
+    let catalog = Catalog::load(&read(&config.contracts)?).in_folder(folder);
     let publications =
         Publications::load(&read(&config.publications)?).map_err(BuildError::Documents)?;
     catalog.check_publications(&publications).map_err(BuildError::Documents)?;

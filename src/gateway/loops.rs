@@ -22,6 +22,7 @@ use crate::gateway::guarding_log::{LogGuard, watch_files};
 use crate::gateway::lagging::warn;
 use crate::gateway::quotas::hold;
 use crate::gateway::retention::Retaining;
+use crate::gateway::tending_callers::tend_callers;
 use crate::gateway::tending_keys::tend_keys;
 use crate::gateway::watching::watch;
 use crate::keys::{DataKey, KeyRing};
@@ -84,6 +85,7 @@ impl Loops {
         self.run("keys", |of| async move {
             tend_keys((&of.ring, &of.data_key), &of.services, of.receipt_age).await;
         });
+        self.run("callers", |of| async move { tend_callers(&of.services).await });
         self.run("lag", |of| async move { warn(&of.services, of.retention).await });
         self.run("witnesses", |of| async move { of.services.log_proofs.witnesses.run().await });
         self.run("signals", |of| async move { watch(&of.services, &of.signals).await });

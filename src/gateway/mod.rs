@@ -38,6 +38,7 @@ mod run_error;
 mod setting_aside;
 mod signing_answers;
 mod storing;
+mod tending_callers;
 mod tending_keys;
 mod telling_sinks;
 mod unbound_callers;
@@ -46,7 +47,7 @@ mod watching;
 mod witnessing;
 
 pub use build::build;
-pub use build_error::BuildError;
+pub use build_error::{BuildError, why_not_listening};
 pub use choosing::Choosing;
 pub use crossing::Crossing;
 pub use guarding_log::{compare_all, places};

@@ -151,7 +151,10 @@ pub(super) const VERIFYING: Purpose =
 /// Tells whether a set may hold such a key beside the wanted ones (RFC 7517, section 5): one for
 /// another purpose or of another kind is passed over, a wrong or burnt one is not.
 pub(super) fn may_be_skipped(error: &KeyError) -> bool {
-    matches!(error, KeyError::Purpose { .. } | KeyError::NotOffered { .. })
+    matches!(
+        error,
+        KeyError::Purpose { .. } | KeyError::Algorithm { .. } | KeyError::NotOffered { .. }
+    )
 }
 
 /// The thumbprint over members that are given in lexicographic order (RFC 7638, section 3).

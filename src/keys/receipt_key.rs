@@ -65,7 +65,7 @@ pub fn read_receipt_key(bytes: &[u8]) -> Result<SigningKey, KeyError> {
         _ => return Err(KeyError::NotOffered { expected: OFFERED }),
     };
     if jwk.optional("alg")?.is_some_and(|alg| alg != algorithm.name()) {
-        return Err(KeyError::Purpose { member: "alg", purpose: jwk::SIGNING.words });
+        return Err(KeyError::Algorithm { expected: algorithm.name() });
     }
     Ok(SigningKey::of_named_pair(algorithm, key, jwk.kid()?))
 }

@@ -325,6 +325,12 @@ impl Dispatch {
     }
 
     /// How much may wait for a subscription.
+    /// Attempts per second at its sink; nothing: as many as that takes.
+    pub(in crate::deliver) fn rate_of(&self, subscription: &Subscription) -> Option<u32> {
+        let allowance = self.context.allowance;
+        allowance.operator_limits.bound(subscription, allowance).1
+    }
+
     pub(super) fn limit_of(&self, subscription: &Subscription) -> BacklogLimit {
         self.context.limit_of(subscription)
     }

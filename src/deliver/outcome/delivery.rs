@@ -199,6 +199,17 @@ impl Reason {
         Self::Dropped,
     ];
 
+    /// Whether it can befall a delivery to a subscription with a sink, or to one without.
+    pub const fn befalls(self, is_pulled: bool) -> bool {
+        match self {
+            Self::AttemptsExhausted | Self::EventTooOld | Self::Refused | Self::SinkGone => {
+                !is_pulled
+            }
+            Self::RefusedByConsumer => is_pulled,
+            Self::Expired | Self::Undecided | Self::NotEntitled => true,
+        }
+    }
+
     /// The stable word.
     pub const fn word(self) -> &'static str {
         match self {

@@ -13,7 +13,7 @@ use crate::deliver::limits::{Allowance, BacklogLimit, Sinks};
 use crate::deliver::outcome::{DeliverySignals, Ledger};
 use crate::deliver::worker::ReplayedMatch;
 use crate::deliver::worker::decider::Decider;
-use crate::event::{ChainValue, EventId, ReplayId, Subject};
+use crate::event::{ChainValue, EventId, ReplayId, Subject, Timestamp};
 use crate::eventlog::{Cursor, DeliveryKey, Entry, Position, Retry, Store};
 use crate::subscriptions::Subscription;
 
@@ -85,6 +85,17 @@ pub enum SubjectTurn {
     },
 }
 
+/// The oldest event that waits for another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldestRetry {
+    /// Which one.
+    pub event: EventId,
+    /// Since when it waits: since it was accepted, or tried again where someone has brought it back.
+    pub since: Timestamp,
+    /// When its next attempt is due.
+    pub due: Timestamp,
+}
+
 /// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerStanding {
@@ -102,13 +113,34 @@ pub struct WorkerStanding {
     pub retrying: usize,
     /// Dead letters that hold up the events of their subject.
     pub blocked: usize,
+    /// The oldest of those that wait, but for those of replays.
+    pub oldest_retry: Option<OldestRetry>,
+}
+
+impl From<&Retry> for OldestRetry {
+    fn from(retry: &Retry) -> Self {
+        let event = retry.key.event;
+        let accepted = Timestamp::from_unix_ms(i64::try_from(event.unix_ms()).unwrap_or(i64::MAX));
+        let since = if retry.redriven { retry.first_attempt } else { accepted };
+        Self { event, since, due: retry.due }
+    }
 }
 
 impl WorkerStanding {
-    /// Where a worker begins that goes on from a cursor, with so many deliveries that wait.
-    pub(super) const fn kept(cursor: &Cursor, retrying: usize) -> Self {
+    /// Where a worker begins that goes on from a cursor, with what waits.
+    pub(super) const fn kept(
+        cursor: &Cursor,
+        (retrying, oldest_retry): (usize, Option<OldestRetry>),
+    ) -> Self {
         let Cursor { settled, sequence, chain, .. } = *cursor;
-        Self { scanned: settled, settled, sequence, chain, open: 0, retrying, blocked: 0 }
+        let (scanned, open, blocked) = (settled, 0, 0);
+        Self { scanned, settled, sequence, chain, open, retrying, blocked, oldest_retry }
+    }
+
+    /// Events that its consumer does not have yet, of those that were looked at: in flight or not
+    /// acknowledged, and those that wait for another attempt.
+    pub const fn missing(&self) -> usize {
+        self.open.saturating_add(self.retrying)
     }
 
     /// Deliveries that wait for their next attempt, beyond which nobody hands the courier more: its

@@ -17,8 +17,8 @@ use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
 use crate::deliver::worker::unwritten::Unwritten;
 use crate::deliver::worker::{
-    DeliveryContext, Inbox, KeptDeliveries, Progress, ReplayTicket, SubjectTurn, TurnQuestion,
-    WorkerCommand, WorkerEnds, WorkerStanding, recall,
+    DeliveryContext, Inbox, KeptDeliveries, OldestRetry, Progress, ReplayTicket, SubjectTurn,
+    TurnQuestion, WorkerCommand, WorkerEnds, WorkerStanding, recall,
 };
 use crate::event::Timestamp;
 use crate::eventlog::{Cursor, DeliveryKey, Retry};
@@ -391,6 +391,7 @@ impl<'a> Courier<'a> {
             open: self.progress.open(),
             retrying: self.retries.len(),
             blocked: self.order.blocked(),
+            oldest_retry: self.retries.oldest().map(OldestRetry::from),
         }
     }
 }

@@ -36,8 +36,8 @@ mod withholding;
 
 pub use ack_state::AckState;
 pub use context::{
-    DeliveryContext, KeptDeliveries, RetriesToDrop, SubjectTurn, TurnQuestion, WorkerCommand,
-    WorkerEnds, WorkerStanding,
+    DeliveryContext, KeptDeliveries, OldestRetry, RetriesToDrop, SubjectTurn, TurnQuestion,
+    WorkerCommand, WorkerEnds, WorkerStanding,
 };
 pub use courier::Courier;
 pub use decider::{Decider, EntryDecision, NotDecided};

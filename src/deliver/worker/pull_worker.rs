@@ -238,5 +238,6 @@ fn stand(place: SequenceCheckpoint, ack_state: &AckState) -> WorkerStanding {
         open: usize::try_from(open).unwrap_or(usize::MAX),
         retrying,
         blocked: 0,
+        oldest_retry: ack_state.oldest_returned(),
     }
 }

@@ -48,7 +48,10 @@ impl ServedSubscription {
         commands: mpsc::Receiver<WorkerCommand>,
         (cursor, waiting): &KeptDeliveries,
     ) -> (Self, watch::Receiver<WorkerStanding>) {
-        let standing = watch::Sender::new(WorkerStanding::kept(cursor, waiting.len()));
+        let oldest = waiting.iter().filter(|retry| retry.key.replay.is_none());
+        let oldest = oldest.min_by_key(|retry| retry.key.event).map(OldestRetry::from);
+        let waits = (waiting.len(), oldest);
+        let standing = watch::Sender::new(WorkerStanding::kept(cursor, waits));
         let watcher = standing.subscribe();
         let ends = WorkerEnds { commands, standing, held: false, attempts: TaskTracker::new() };
         let serving = Self { context, subscription, inbox, end, ends, began: cursor.clone() };

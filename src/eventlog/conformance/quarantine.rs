@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::event::{EventProducer, ProducerKind};
+use crate::event::{EventProducer, ProducerKind, Timestamp};
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
     KeptEntry, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
@@ -248,6 +248,25 @@ async fn quarantined_events_are_found_by_the_id_on_their_bus_and_counted_by_code
         assert_eq!(found(QuarantineQuery { after: QuarantineId(1), ..query.clone() }).await, [3]);
         let query = QuarantineQuery { publication: Some("tests/happened".into()), ..query };
         assert_eq!(found(query).await, [1]);
+        let coded =
+            |code: &str| QuarantineQuery { code: Some(code.into()), ..QuarantineQuery::default() };
+        assert_eq!(found(coded("required")).await, [1, 2]);
+        assert_eq!(found(coded("patch-failed")).await, [3]);
+        for part in ["", "require", "required,type", ",", "%"] {
+            assert!(found(coded(part)).await.is_empty(), "{part}");
+        }
+        let all = Page::default();
+        let at =
+            store.quarantine.quarantined(&QuarantineQuery::default(), all).await.unwrap()[0].at;
+        let within = |from: Option<Timestamp>, to: Option<Timestamp>| QuarantineQuery {
+            from,
+            to,
+            ..QuarantineQuery::default()
+        };
+        assert_eq!(found(within(Some(at), Some(at))).await, [1, 2, 3]);
+        let (before, after) = (at.before(Duration::from_secs(1)), at.after(Duration::from_secs(1)));
+        assert!(found(within(Some(after), None)).await.is_empty());
+        assert!(found(within(None, Some(before))).await.is_empty());
         let of = |domains: &[&str]| QuarantineQuery {
             domains: Some(domains.iter().map(|name| (*name).into()).collect()),
             ..QuarantineQuery::default()

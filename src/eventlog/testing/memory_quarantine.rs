@@ -110,6 +110,12 @@ impl Quarantine for MemoryLog {
                 })
                 && query.producer.as_ref().is_none_or(|by| name == Some(by))
                 && query.kind.is_none_or(|kind| kind == kept.kind())
+                && query
+                    .code
+                    .as_ref()
+                    .is_none_or(|code| kept.codes().split(',').any(|it| *it == **code))
+                && query.from.is_none_or(|from| kept.at >= from)
+                && query.to.is_none_or(|to| kept.at <= to)
         };
         let later = held
             .quarantine

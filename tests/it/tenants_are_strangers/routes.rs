@@ -93,6 +93,7 @@ pub const ROUTES: &[Route] = &[
     route("GET /subscriptions", OwnList(&["consume"])),
     route("GET /subscriptions/{id}", Owner),
     route("GET /subscriptions/{id}/checkpoint", Owner),
+    route("GET /subscriptions/{id}/why", Owner),
     route("GET /subscriptions/{id}/attempts", Owner),
     route("GET /subscriptions/{id}/receipts", Owner),
     route("GET /subscriptions/{id}/evidence", Owner),
@@ -162,6 +163,11 @@ pub const ROUTES: &[Route] = &[
     route("GET /quarantine/{id}", DomainOr("operate")),
     // What broke its contract still does.
     route("POST /quarantine/{id}/release", DomainOr("operate")).elsewhere(),
+    with(
+        "POST /quarantine/release",
+        OwnList(&["domain"]),
+        |_| json!({ "all": true, "dryRun": true }),
+    ),
     route("GET /dead-letters/counts", Scope("operate")),
     route("GET /queues", Scope("operate")),
     with("POST /queues/drain", Scope("operate"), |_| json!({ "dryRun": true })).elsewhere(),
