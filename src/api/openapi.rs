@@ -12,7 +12,7 @@ use crate::api::{
     access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
     exports, external_ids, grants, health, historical_keys, log, log_files, log_incarnations,
     log_proofs, oauth_token, poll, post_events, problem, problem_pages, published, pull,
-    quarantine, queues, receipts, redrives, replays, schemas, sink_credential, stream,
+    quarantine, queues, receipts, redrives, replays, schemas, settings, sink_credential, stream,
     subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
@@ -54,6 +54,7 @@ const SHOWN: &str = "ShownSubscription";
         health::live,
         health::ready,
         health::metrics,
+        settings::settings,
         actions::list,
         log::show,
         log_files::checkpoint,

@@ -15,7 +15,8 @@ use crate::api::{
     dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
     historical_keys, log, log_files, log_incarnations, log_proofs, no_delivery, oauth_token,
     openapi, poll, post_events, problem_pages, published, pull, quarantine, queues, receipts,
-    redrives, repeats, replays, request, schemas, sink_credential, stream, subscriptions, verify,
+    redrives, repeats, replays, request, schemas, settings, sink_credential, stream, subscriptions,
+    verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -86,7 +87,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/queues/drain", post(queues::drain))
         .route("/actions", get(actions::list))
         .route("/log", get(log::show))
-        .route("/metrics", get(health::metrics))
+        .merge(running())
         .merge(proofs())
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
@@ -98,6 +99,13 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(Arc::clone(&services), request::around))
         .with_state(services)
+}
+
+/// How the process comes along.
+fn running() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .route("/settings", get(settings::settings))
 }
 
 /// What proves something of the log, and what others' tools read of it.

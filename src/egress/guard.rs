@@ -2,12 +2,14 @@
 
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 
 use url::{Host, Url};
 
 use crate::egress::embedded::{embedded, translated};
 use crate::egress::special::{is_metadata, purpose};
-use crate::egress::{EgressConfig, Network};
+use crate::egress::trust::{ReadTrust, SystemTrust};
+use crate::egress::{EgressConfig, Network, TlsError};
 use crate::event::{Blame, Fault};
 
 /// Why an address is not dialed. The text is shown to consumers, so it does not say what a name
@@ -89,16 +91,36 @@ impl Scheme {
 #[derive(Clone, Debug)]
 pub struct Egress {
     config: EgressConfig,
+    /// Whom the system trusts, once somebody has asked.
+    trust: OnceLock<Arc<SystemTrust>>,
 }
 
 impl Egress {
     /// Judges by these settings.
     pub fn new(config: EgressConfig) -> Self {
-        Self { config }
+        Self { config, trust: OnceLock::new() }
+    }
+
+    /// Whom the system trusts: one answer for all clients behind this guard.
+    pub(super) fn system_trust(&self) -> Result<Arc<SystemTrust>, TlsError> {
+        if let Some(trust) = self.trust.get() {
+            return Ok(Arc::clone(trust));
+        }
+        let read = Arc::new(SystemTrust::new()?);
+        Ok(Arc::clone(self.trust.get_or_init(|| read)))
+    }
+
+    /// Reads anew whom the system trusts; nothing changes yet.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the system's certificates cannot be read.
+    pub fn read_trust(&self) -> Result<ReadTrust, TlsError> {
+        Ok(ReadTrust::of(&self.system_trust()?)?)
     }
 
     /// The settings that it judges by.
-    pub(super) const fn config(&self) -> &EgressConfig {
+    pub const fn config(&self) -> &EgressConfig {
         &self.config
     }
 

@@ -26,6 +26,7 @@ mod network_failure;
 mod special;
 mod stream;
 mod tls;
+mod trust;
 
 pub use aws_endpoints::is_aws_host;
 pub use client::{ExchangeError, GuardedClient, GuardedRequest};
@@ -35,3 +36,4 @@ pub use guard::{Egress, EgressRefusal, Scheme};
 pub use network::{Network, NetworkError};
 pub use network_failure::{NetworkFailure, Unresolved};
 pub use tls::{ClientTls, TlsError};
+pub use trust::{ReadTrust, TrustChanges, TrustedAuthority};

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
-use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
+use crate::api::{
+    AccessTokens, BodyBudget, Callers, Documents, Rates, Readers, Readiness, Services,
+};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
@@ -25,11 +28,14 @@ use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{LogGuard, check_log_is_there, guard};
 use crate::gateway::incarnations::take_up_incarnations;
-use crate::gateway::inward::{contracts, inward, warn_of_documents};
+use crate::gateway::inward::{Inward, inward, rules, warn_of_documents};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_issuer::take_up_issuer;
 use crate::gateway::own_keys::{OwnKeys, take_up_keys};
+use crate::gateway::reading_documents::{ReadDocuments, read_documents};
+use crate::gateway::reloading::{Reloader, ReloaderParts, command_line, in_force};
 use crate::gateway::signing_answers::AnswerSigner;
+use crate::gateway::starting::tell_start;
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unbound_callers::warn_of_unbound_callers;
 use crate::gateway::witnessing::log_proofs;
@@ -46,8 +52,8 @@ use crate::telemetry::Metrics;
 pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildError> {
     check(&config)?;
     let Machine { clock, entropy, tasks, .. } = machine.clone();
-    let metrics = Arc::new(Metrics::new());
-    let (catalog, publications, gate) = contracts(&config)?;
+    let (metrics, began) = (Arc::new(Metrics::new()), clock.now());
+    let ReadDocuments { catalog, publications, gate, digests } = read_documents(&config)?;
     warn_of_documents(&gate, &catalog, &publications);
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
@@ -55,7 +61,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let OpenedLog { store, engine, own, names, log_guard, incarnations } =
         open_log(&config, &machine, &metrics).await?;
     let life = (incarnations.all().current(), log_guard.is_set_back);
-    let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
+    let rules = rules(&config, &publications, gate);
+    let Inward { admit, bus, rules, keys } =
+        inward(&config, &machine, rules, (&store, &metrics)).await?;
     let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock), life);
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
@@ -72,6 +80,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         replays.resume().await?;
     }
     let callers = callers(&config, &store).await;
+    let documents = Documents { catalog, publications, source: config.source.clone() };
+    let in_force = in_force((&config, &digests), (&documents, began), command_line(&config));
+    let running = config.clone();
     let services = Arc::new(Services {
         issuer_aliases: config.issuer_aliases(),
         exports: exports((&config, &machine), (&egress, &aws), &store)?,
@@ -101,14 +112,18 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         store,
         ring: Arc::clone(&own.ring),
         receipt_keys: out.receipt_keys,
-        catalog,
-        publications,
+        documents: ArcSwap::from_pointee(documents),
+        in_force: ArcSwap::from_pointee(in_force),
         subscription_service: out.subscription_service,
         handshakes: out.handshakes,
         replays: Arc::new(replays),
     });
+    tell_start(&services, egress.config(), began).await;
+    let parts = ReloaderParts { services: Arc::clone(&services), egress, rules, keys };
+    let reloader = Arc::new(Reloader::new(parts, (running, digests)));
     Ok(Gateway {
         services,
+        reloader,
         listener,
         dispatch: out.dispatch,
         ledger,

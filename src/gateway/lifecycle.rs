@@ -19,6 +19,7 @@ use crate::gateway::granting::tend_access;
 use crate::gateway::guarding_log::{LogGuard, watch_files};
 use crate::gateway::lagging::warn;
 use crate::gateway::quotas::hold;
+use crate::gateway::reloading::Reloader;
 use crate::gateway::retention::Retaining;
 use crate::gateway::tending_keys::tend_keys;
 use crate::gateway::watching::watch;
@@ -33,6 +34,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// A gateway whose rooms are put together and which listens already.
 pub struct Gateway {
     pub(super) services: Arc<Services>,
+    pub(super) reloader: Arc<Reloader>,
     pub(super) listener: TcpListener,
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) ledger: Arc<Ledger>,
@@ -73,6 +75,11 @@ impl Gateway {
     /// What its API is served by.
     pub const fn services(&self) -> &Arc<Services> {
         &self.services
+    }
+
+    /// Takes its files anew when it is told to.
+    pub const fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
     /// Serves until `until` is done or something breaks, then drains: new work is refused, attempts

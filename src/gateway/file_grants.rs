@@ -1,0 +1,105 @@
+//! Makes the grants of a running gateway what their files say, when it is told to reload.
+
+use std::collections::BTreeMap;
+
+use crate::access::{Access, AccessError, BY_FILES, Grant, GrantDocument, GrantId, GrantState};
+use crate::config::GrantFiles;
+use crate::event::{Diagnostic, Timestamp};
+
+/// What is done about the grants of files; found out before anything is done.
+#[derive(Debug, Default)]
+pub(super) struct GrantPlan {
+    give: Vec<(String, GrantDocument)>,
+    move_end: Vec<(GrantId, Option<Timestamp>)>,
+    /// What a file says and nothing is done about, with why.
+    warnings: Vec<Diagnostic>,
+}
+
+impl GrantPlan {
+    /// Compares files with what is there. A grant that no file names is left alone: it may have been given
+    /// by hand.
+    ///
+    /// # Errors
+    ///
+    /// The operator's turn: a file says otherwise what a grant cannot change, or there is no room.
+    pub(super) fn of(
+        files: GrantFiles,
+        access: &Access,
+        now: Timestamp,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let there: BTreeMap<GrantId, _> =
+            access.grants().into_iter().map(|grant| (grant.id(), grant)).collect();
+        let (mut plan, mut mistakes) = (Self::default(), Vec::new());
+        for (id, (file, document)) in files {
+            match there.get(&id) {
+                None if document.until.is_some_and(|until| until <= now) => {
+                    let problem = format!("grant `{id}` has ended already, so it is not given");
+                    plan.warnings.push(Diagnostic::of_file(&file, problem).into_warning());
+                }
+                None => plan.give.push((file, document)),
+                Some(grant) if !is_same(grant, &document) => {
+                    let problem = format!("grant `{id}` changes nothing but its end");
+                    let help = "give the other one another `id`";
+                    mistakes.push(Diagnostic::of_file(&file, problem).with_help(help));
+                }
+                Some(grant) => match grant.state(now) {
+                    GrantState::Planned | GrantState::Active if grant.until == document.until => {}
+                    GrantState::Planned | GrantState::Active => {
+                        if document.until.is_some_and(|until| until <= now.max(grant.from)) {
+                            let problem =
+                                format!("grant `{id}` cannot end at a moment that is past");
+                            let help =
+                                "name a moment that comes, or recall it: `sealway grants recall`";
+                            mistakes.push(Diagnostic::of_file(&file, problem).with_help(help));
+                        }
+                        plan.move_end.push((id, document.until));
+                    }
+                    state => {
+                        let problem = format!("grant `{id}` is {state}, and its file does nothing");
+                        plan.warnings.push(Diagnostic::of_file(&file, problem).into_warning());
+                    }
+                },
+            }
+        }
+        let coming: Vec<&GrantDocument> = plan.give.iter().map(|(_, document)| document).collect();
+        if let Err((at, error)) = access.check_room(&coming) {
+            let file = plan.give.get(at).map_or("", |(file, _)| file);
+            mistakes.push(Diagnostic::of_file(file, error.to_string()));
+        }
+        if mistakes.is_empty() { Ok(plan) } else { Err(mistakes) }
+    }
+
+    pub(super) fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// Does it, and says what was done.
+    ///
+    /// # Errors
+    ///
+    /// Later or ours: the log or the registry failed. What was given stays, and is not given twice.
+    pub(super) async fn carry_out(self, access: &Access) -> Result<Vec<String>, AccessError> {
+        let mut told = Vec::new();
+        for (_, document) in self.give {
+            match access.give(document, BY_FILES).await {
+                Ok(grant) => told.push(format!("grants added: {}", grant.id())),
+                // Somebody gave it by hand just now; the next reload compares the two.
+                Err(AccessError::Exists(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for (id, until) in self.move_end {
+            access.end_at(&id, until).await?;
+            let end = until.map_or_else(|| "never by itself".to_owned(), |until| until.to_string());
+            told.push(format!("grants changed: {id} ends {end}"));
+        }
+        Ok(told)
+    }
+}
+
+/// Whether a grant is what a document says, but for its end.
+fn is_same(grant: &Grant, document: &GrantDocument) -> bool {
+    grant.consumer == document.consumer
+        && grant.publication == document.publication
+        && grant.history == document.history
+}
