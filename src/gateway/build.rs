@@ -28,12 +28,12 @@ use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{LogGuard, check_log_is_there, guard};
 use crate::gateway::incarnations::take_up_incarnations;
-use crate::gateway::inward::{Inward, inward, rules, warn_of_documents};
+use crate::gateway::inward::{Inward, inward, warn_of_documents};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_issuer::take_up_issuer;
 use crate::gateway::own_keys::{OwnKeys, take_up_keys};
 use crate::gateway::reading_documents::{ReadDocuments, read_documents};
-use crate::gateway::reloading::{Reloader, ReloaderParts, command_line, in_force};
+use crate::gateway::reloading::{Reloader, ReloaderParts, in_force};
 use crate::gateway::signing_answers::AnswerSigner;
 use crate::gateway::starting::tell_start;
 use crate::gateway::storing::{open_store, take_over};
@@ -53,17 +53,14 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     check(&config)?;
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let (metrics, began) = (Arc::new(Metrics::new()), clock.now());
-    let ReadDocuments { catalog, publications, gate, digests } = read_documents(&config)?;
-    warn_of_documents(&gate, &catalog, &publications);
-    let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
-    let aws = AwsEdges::new(&config, &egress);
+    let ReadDocuments { catalog, publications, gate, digests } = documents(&config)?;
+    let (egress, aws) = edges(&config);
     let listener = listen(&config).await?;
     let OpenedLog { store, engine, own, names, log_guard, incarnations } =
         open_log(&config, &machine, &metrics).await?;
     let life = (incarnations.all().current(), log_guard.is_set_back);
-    let rules = rules(&config, &publications, gate);
-    let Inward { admit, bus, rules, keys } =
-        inward(&config, &machine, rules, (&store, &metrics)).await?;
+    let way_in = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
+    let Inward { admit, bus, rules, keys } = way_in;
     let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock), life);
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
@@ -74,15 +71,10 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         event_buses,
         (&store, &ledger, &metrics),
     )?;
-    let replays = job_service(&config, &machine, &out, (&store, &ledger));
-    if !config.no_delivery {
-        out.subscription_service.resume().await?;
-        replays.resume().await?;
-    }
+    let replays = resumed_jobs(&config, &machine, &out, (&store, &ledger)).await?;
     let callers = callers(&config, &store).await;
     let documents = Documents { catalog, publications, source: config.source.clone() };
-    let in_force = in_force((&config, &digests), (&documents, began), command_line(&config));
-    let running = config.clone();
+    let running = (config.clone(), digests);
     let services = Arc::new(Services {
         issuer_aliases: config.issuer_aliases(),
         exports: exports((&config, &machine), (&egress, &aws), &store)?,
@@ -112,18 +104,17 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         store,
         ring: Arc::clone(&own.ring),
         receipt_keys: out.receipt_keys,
+        in_force: ArcSwap::from_pointee(in_force(&running, (&documents, began))),
         documents: ArcSwap::from_pointee(documents),
-        in_force: ArcSwap::from_pointee(in_force),
         subscription_service: out.subscription_service,
         handshakes: out.handshakes,
         replays: Arc::new(replays),
     });
     tell_start(&services, egress.config(), began).await;
     let parts = ReloaderParts { services: Arc::clone(&services), egress, rules, keys };
-    let reloader = Arc::new(Reloader::new(parts, (running, digests)));
     Ok(Gateway {
         services,
-        reloader,
+        reloader: Arc::new(Reloader::new(parts, running)),
         listener,
         dispatch: out.dispatch,
         ledger,
@@ -137,6 +128,34 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         signals,
         tasks,
     })
+}
+
+fn documents(config: &Config) -> Result<ReadDocuments, BuildError> {
+    let read = read_documents(config)?;
+    warn_of_documents(&read.gate, &read.catalog, &read.publications);
+    Ok(read)
+}
+
+/// The guard of what is dialed, and what calls AWS behind it.
+fn edges(config: &Config) -> (Arc<Egress>, AwsEdges) {
+    let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
+    let aws = AwsEdges::new(config, &egress);
+    (egress, aws)
+}
+
+/// The jobs. Where events are delivered, what was in flight is taken up.
+async fn resumed_jobs(
+    config: &Config,
+    machine: &Machine,
+    out: &Outward,
+    kept: (&Store, &Arc<Ledger>),
+) -> Result<JobService, BuildError> {
+    let jobs = job_service(config, machine, out, kept);
+    if !config.no_delivery {
+        out.subscription_service.resume().await?;
+        jobs.resume().await?;
+    }
+    Ok(jobs)
 }
 
 async fn callers(config: &Config, store: &Store) -> Arc<Callers> {

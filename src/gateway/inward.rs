@@ -37,10 +37,11 @@ pub(super) struct Inward {
 pub(super) async fn inward(
     config: &Config,
     machine: &Machine,
-    rules: CrossingRules,
+    (publications, gate): (&Arc<Publications>, Gate),
     (store, metrics): (&Store, &Arc<Metrics>),
 ) -> Result<Inward, BuildError> {
     let (clock, entropy) = (&machine.clock, &machine.entropy);
+    let rules = rules(config, publications, gate);
     keep(&rules, store).await?;
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let admit: Arc<dyn Admit> = Arc::new(Inbound {

@@ -26,6 +26,9 @@ use crate::source::aws::AccessKeys;
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::{Metric, error_chain};
 
+/// What came of a reload, in the words of the API and the metrics.
+const APPLIED: &str = "applied";
+const REFUSED: &str = "refused";
 /// Mistakes that are told of one reload.
 const MOST_MISTAKES: usize = 50;
 
@@ -81,11 +84,8 @@ pub struct Reloader {
     running: Mutex<Running>,
 }
 
-/// What is in force.
-struct Running {
-    config: Config,
-    digests: DocumentDigests,
-}
+/// The settings that are in force, and the documents.
+type Running = (Config, DocumentDigests);
 
 /// What was read and would work.
 struct Candidate {
@@ -123,9 +123,9 @@ impl Candidate {
 
 impl Reloader {
     /// Begins with what was read at the start.
-    pub(super) fn new(parts: ReloaderParts, (config, digests): (Config, DocumentDigests)) -> Self {
+    pub(super) fn new(parts: ReloaderParts, running: Running) -> Self {
         show_digest(&parts.services, &parts.services.in_force.load());
-        Self { parts, running: Mutex::new(Running { config, digests }) }
+        Self { parts, running: Mutex::new(running) }
     }
 
     /// Reads the gateway file and all that it names, and puts it in place if there is no mistake in it.
@@ -138,35 +138,35 @@ impl Reloader {
     pub async fn reload(&self, path: &Path) -> bool {
         let mut running = self.running.lock().await;
         let outcome = self.apply(path.to_owned(), &running).await;
-        let at = self.parts.services.clock.now();
-        let (words, told) = match outcome {
+        let is_applied = outcome.is_ok();
+        match outcome {
             Ok(applied) => {
                 tell(&applied);
                 let Applied { config, digests, changes, need_restart } = applied;
-                *running = Running { config, digests };
-                let told = ReloadTold { at, outcome: "applied", changes, mistakes: Vec::new() };
-                self.put_in_force(&running, need_restart, told.clone());
-                ("applied", told)
+                *running = (config, digests);
+                self.put_in_force(&running, need_restart, changes);
             }
-            Err(error) => {
-                let mistakes = error.mistakes();
-                for mistake in &mistakes {
-                    tracing::error!("Reload is refused, and everything stays as it was: {mistake}");
-                }
-                ("refused", ReloadTold { at, outcome: "refused", changes: Vec::new(), mistakes })
-            }
-        };
-        self.parts.services.metrics.counter(Metric::Reloads, &[words]).increment();
-        let is_applied = words == "applied";
-        self.parts
-            .services
-            .in_force
-            .rcu(|now| InForce { last_reload: Some(told.clone()), ..InForce::clone(now) });
+            Err(error) => self.refuse(&error),
+        }
+        let outcome = if is_applied { APPLIED } else { REFUSED };
+        self.parts.services.metrics.counter(Metric::Reloads, &[outcome]).increment();
         is_applied
     }
 
+    fn refuse(&self, error: &ReloadError) {
+        let mistakes = error.mistakes();
+        for mistake in &mistakes {
+            tracing::error!("Reload is refused, and everything stays as it was: {mistake}");
+        }
+        let services = &self.parts.services;
+        let at = services.clock.now();
+        let told = ReloadTold { at, outcome: REFUSED, changes: Vec::new(), mistakes };
+        let before = InForce::clone(&services.in_force.load());
+        services.in_force.store(Arc::new(InForce { last_reload: Some(told), ..before }));
+    }
+
     async fn apply(&self, path: PathBuf, running: &Running) -> Result<Applied, ReloadError> {
-        let (config, egress) = (running.config.clone(), Arc::clone(&self.parts.egress));
+        let (config, egress) = (running.0.clone(), Arc::clone(&self.parts.egress));
         let read = tokio::task::spawn_blocking(move || Candidate::read(&path, &config, &egress));
         let candidate = read.await.map_err(ReloadError::Inside)??;
         let Candidate { config, documents, keys, grants, trust, need_restart } = candidate;
@@ -176,8 +176,8 @@ impl Reloader {
         let new_rules = rules(&config, &publications, gate);
         let plan = self.plan(grants)?;
         keep(&new_rules, &self.parts.services.store).await?;
-        let mut changes = running.digests.changes_to(&digests);
-        changes.extend(key_changes(&running.config, &config));
+        let mut changes = running.1.changes_to(&digests);
+        changes.extend(key_changes(&running.0, &config));
         changes.extend(self.open_access_to(&new_rules, plan).await?);
         // From here on nothing fails. Who may hear is known already, so nothing crosses that nobody guards.
         changes.extend(trust_changes(&trust.put_in_place()));
@@ -232,27 +232,24 @@ impl Reloader {
         Ok(told)
     }
 
-    fn put_in_force(&self, running: &Running, need_restart: Vec<String>, told: ReloadTold) {
-        let before = self.parts.services.in_force.load();
-        let told = InForce {
+    fn put_in_force(&self, running: &Running, need_restart: Vec<String>, changes: Vec<String>) {
+        let services = &self.parts.services;
+        let at = services.clock.now();
+        let told = ReloadTold { at, outcome: APPLIED, changes, mistakes: Vec::new() };
+        let in_force = InForce {
             need_restart,
-            last_reload: Some(told.clone()),
-            ..in_force(
-                (&running.config, &running.digests),
-                (&self.parts.services.documents.load(), told.at),
-                before.command_line.clone(),
-            )
+            last_reload: Some(told),
+            ..in_force(running, (&services.documents.load(), at))
         };
-        show_digest(&self.parts.services, &told);
-        self.parts.services.in_force.store(Arc::new(told));
+        show_digest(services, &in_force);
+        services.in_force.store(Arc::new(in_force));
     }
 }
 
 /// What is shown of what runs.
 pub(super) fn in_force(
-    (config, digests): (&Config, &DocumentDigests),
+    (config, digests): &Running,
     (documents, since): (&Documents, Timestamp),
-    command_line: serde_json::Value,
 ) -> InForce {
     let settings = config.as_written();
     InForce {
@@ -266,19 +263,23 @@ pub(super) fn in_force(
             contracts: documents.catalog.documents().count(),
             publications: documents.publications.iter().count(),
         },
+        command_line: command_line(config),
         settings,
-        command_line,
         need_restart: Vec::new(),
         last_reload: None,
     }
 }
 
 /// What the command line or a variable says in place of a setting.
-pub(super) fn command_line(config: &Config) -> serde_json::Value {
+fn command_line(config: &Config) -> serde_json::Value {
     let (written, mut said) = (config.as_written(), serde_json::Map::new());
     let listen = config.listen.to_string();
     if written.get("listen").and_then(serde_json::Value::as_str) != Some(&listen) {
         said.insert("listen".to_owned(), listen.into());
+    }
+    let data_dir = written.get("data-dir").and_then(serde_json::Value::as_str).unwrap_or_default();
+    if config.directory.join(data_dir) != config.data_dir {
+        said.insert("data-dir".to_owned(), config.data_dir.display().to_string().into());
     }
     if config.no_delivery {
         said.insert("no-delivery".to_owned(), true.into());

@@ -419,7 +419,9 @@ async fn whom_the_system_trusts_is_read_anew() {
     let folder = tempfile::tempdir().unwrap();
     let authorities = folder.path().join("authorities.pem");
     fs::write(&authorities, before.authority()).unwrap();
-    let process = Process::prepare().with_variable("SSL_CERT_FILE", authorities.to_str().unwrap());
+    let process = Process::prepare()
+        .with_variable("SSL_CERT_FILE", authorities.to_str().unwrap())
+        .with_variable("SSL_CERT_DIR", "");
     let scene = Scene::of(process).await;
     let sink = Sink::start_tls(&after, |_| (500, None, String::new())).await;
     let document = json!({

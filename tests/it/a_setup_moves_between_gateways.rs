@@ -90,7 +90,8 @@ async fn set_up(side: &Side) {
     side.post("/subscriptions", &pull("orders", &keys)).await;
     let paused = side.post("/subscriptions", &pull("paused", &keys)).await;
     side.post(&format!("/subscriptions/{}/pause", text(&paused, "id")), &json!({})).await;
-    let shared = side.post("/subscriptions", &pull("shared", &json!({ "sharedSecret": {} }))).await;
+    let shared =
+        side.post("/subscriptions", &pull("shared", &json!({ "sharedSecret": true }))).await;
     assert!(shared["sharedSecret"].is_object(), "{shared}");
     let sink = json!({
         "name": "guarded", "consumer": "shop", "sink": "http://127.0.0.1:9/events",

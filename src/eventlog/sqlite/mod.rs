@@ -48,6 +48,7 @@ mod signature_seam;
 mod signatures;
 mod space;
 mod stored;
+mod telling_steps;
 mod times;
 mod tree;
 mod tree_seam;
