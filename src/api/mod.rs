@@ -55,6 +55,7 @@ mod found;
 mod grants;
 mod health;
 mod historical_keys;
+mod in_force;
 mod jobs;
 mod json_object;
 mod kept_answers;
@@ -121,6 +122,7 @@ pub use documents::Documents;
 pub use draining::draining_router;
 pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
 pub use evidence_series::{SeriesOutcome, SeriesStep, next_bundle};
+pub use in_force::{InForce, InForceCounts, InForceDigests, ReloadTold};
 pub use limits::serve;
 pub use lists::{
     AccessRequestListQuery, ActionListQuery, AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery,
@@ -138,5 +140,4 @@ pub use redrives::RedriveRequest;
 pub use replays::ReplayRequest;
 pub use router::router;
 pub use services::Services;
-pub use settings::{InForce, InForceCounts, InForceDigests, ReloadTold};
 pub use verify::ChallengeResponse;

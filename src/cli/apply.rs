@@ -158,8 +158,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     }
     let mut surplus = surplus(&wanted, &there)?;
     surplus.extend(apply_grants::surplus(&client, &grants).await?);
-    let gone = apply_prune::prune((&client, output), surplus, args.dry_run).await?;
-    Ok(if gone { Exit::Done } else { Exit::No })
+    apply_prune::prune((&client, output), surplus, args.dry_run).await
 }
 
 /// Subscriptions that no file names, of consumers of which one names another.

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde::Serialize;
 
 use crate::cli::client::segment;
-use crate::cli::{Client, Column, Failure, Output};
+use crate::cli::{Client, Column, CommandResult, Exit, Failure, Output};
 
 /// Something that the gateway has and no file names.
 #[derive(Debug, PartialEq, Serialize)]
@@ -59,7 +59,7 @@ pub fn surplus(
     .collect()
 }
 
-/// Lists what is to go, and removes it unless this is a rehearsal; says whether all of it is gone.
+/// Lists what is to go, and removes it unless this is a rehearsal; the answer is no if some of it stays.
 ///
 /// # Errors
 ///
@@ -68,11 +68,11 @@ pub async fn prune(
     (client, output): (&Client, Output),
     mut surplus: Vec<Pruned>,
     dry_run: bool,
-) -> Result<bool, Failure> {
+) -> CommandResult {
     if surplus.is_empty() {
         output
             .note("nothing to remove: files name all that is there of their consumers and domains");
-        return Ok(true);
+        return Ok(Exit::Done);
     }
     if !dry_run {
         // Before anything goes, so that it is known if the connection breaks.
@@ -94,7 +94,8 @@ pub async fn prune(
         let problem = one.problem.as_deref().unwrap_or_default();
         output.note(format_args!("{} {}: {problem}", one.kind, one.name));
     }
-    Ok(surplus.iter().all(|one| one.problem.is_none()))
+    let stays = surplus.iter().any(|one| one.problem.is_some());
+    Ok(if stays { Exit::No } else { Exit::Done })
 }
 
 /// The path of a subscription.

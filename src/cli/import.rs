@@ -23,7 +23,7 @@ use crate::cli::subscription_file::{places_of_secrets, with_secrets};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
 use crate::event::QualifiedName;
 use crate::eventlog::{ActionKind, SqliteRegistry};
-use crate::subscriptions::Subscriptions;
+use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
 
 /// What to make.
@@ -188,16 +188,9 @@ async fn import_subscription(
             one.refused(format!("there is another one of this name; {}", told.join("; ")))
         });
     }
-    let file = args.file.display().to_string();
-    if let Err(error) = Subscriptions::check(document) {
-        return Ok(one.refused(error_chain(&error).to_string()));
-    }
-    if let Err(mistake) = places_of_secrets(document.sinkcredential.as_deref(), &file) {
-        return Ok(one.refused(mistake.problem));
-    }
-    let document = match with_secrets(document.clone(), &file) {
+    let document = match sound(document, &args.file.display().to_string()) {
         Ok(document) => document,
-        Err(failure) => return Ok(one.refused(failure.to_string())),
+        Err(problem) => return Ok(one.refused(problem)),
     };
     if args.dry_run {
         return Ok(Imported { outcome: "would be created", ..one });
@@ -208,10 +201,20 @@ async fn import_subscription(
     };
     let secret = made.get_mut("sharedSecret").map(Value::take);
     let one = one.made(Ok(secret))?;
-    if !wanted.paused {
-        return Ok(one);
-    }
-    let path = subscription_path(&text(&made, "/id"))? + "/pause";
+    if wanted.paused { pause(client, one, &made).await } else { Ok(one) }
+}
+
+/// A document that can work, with the secrets that it names.
+fn sound(document: &SubscriptionDocument, file: &str) -> Result<SubscriptionDocument, String> {
+    Subscriptions::check(document).map_err(|error| error_chain(&error).to_string())?;
+    let places = places_of_secrets(document.sinkcredential.as_deref(), file);
+    places.map_err(|mistake| mistake.problem)?;
+    with_secrets(document.clone(), file).map_err(|failure| failure.to_string())
+}
+
+/// Pauses what was just created, as the one that it is made after.
+async fn pause(client: &Client, one: Imported, made: &Value) -> Result<Imported, Failure> {
+    let path = subscription_path(&text(made, "/id"))? + "/pause";
     Ok(match client.call::<()>(Method::POST, &path, None).await {
         Ok(_) => one,
         Err(failure) => Imported {

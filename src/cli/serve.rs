@@ -84,7 +84,7 @@ async fn reload_when_told(mut hangup: Signal, reloader: &Reloader, path: &Path) 
         Box::pin(reloader.reload(path)).await;
     }
     // Nobody can tell it any more; it serves all the same.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Waits until someone wants the process to end.

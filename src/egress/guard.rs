@@ -8,8 +8,8 @@ use url::{Host, Url};
 
 use crate::egress::embedded::{embedded, translated};
 use crate::egress::special::{is_metadata, purpose};
-use crate::egress::trust::{ReadTrust, SystemTrust};
-use crate::egress::{EgressConfig, Network, TlsError};
+use crate::egress::trust::{ReadTrust, SystemTrust, TlsError};
+use crate::egress::{EgressConfig, Network};
 use crate::event::{Blame, Fault};
 
 /// Why an address is not dialed. The text is shown to consumers, so it does not say what a name

@@ -35,5 +35,5 @@ pub use config::EgressConfig;
 pub use guard::{Egress, EgressRefusal, Scheme};
 pub use network::{Network, NetworkError};
 pub use network_failure::{NetworkFailure, Unresolved};
-pub use tls::{ClientTls, TlsError};
-pub use trust::{ReadTrust, TrustChanges, TrustedAuthority};
+pub use tls::ClientTls;
+pub use trust::{ReadTrust, TlsError, TrustChanges, TrustedAuthority};

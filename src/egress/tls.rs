@@ -5,23 +5,12 @@ use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::egress::Egress;
-use crate::egress::trust::{SystemTrust, provider};
-
-/// Why TLS cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A certificate or a key is no PEM.
-    #[error("a certificate or a key cannot be read")]
-    Pem(#[source] pem::Error),
-    /// A certificate, a key or the system's trust store cannot be used.
-    #[error("TLS cannot be set up")]
-    Setup(#[from] rustls::Error),
-}
+use crate::egress::trust::{SystemTrust, TlsError, provider};
 
 /// A client certificate with its key, and authorities to trust in place of the system's.
 pub struct ClientTls {

@@ -7,13 +7,24 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime, pem};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use sha2::{Digest as _, Sha256};
 use x509_parser::parse_x509_certificate;
 
 use crate::event::Timestamp;
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A certificate or a key is no PEM.
+    #[error("a certificate or a key cannot be read")]
+    Pem(#[source] pem::Error),
+    /// A certificate, a key or the system's trust store cannot be used.
+    #[error("TLS cannot be set up")]
+    Setup(#[from] Error),
+}
 
 /// An authority that the system trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]

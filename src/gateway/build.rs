@@ -57,7 +57,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let (egress, aws) = edges(&config);
     let listener = listen(&config).await?;
     let OpenedLog { store, engine, own, names, log_guard, incarnations } =
-        open_log(&config, &machine, &metrics).await?;
+        Box::pin(open_log(&config, &machine, &metrics)).await?;
     let life = (incarnations.all().current(), log_guard.is_set_back);
     let way_in = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
     let Inward { admit, bus, rules, keys } = way_in;
@@ -74,7 +74,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let replays = resumed_jobs(&config, &machine, &out, (&store, &ledger)).await?;
     let callers = callers(&config, &store).await;
     let documents = Documents { catalog, publications, source: config.source.clone() };
-    let running = (config.clone(), digests);
+    let running = Box::new((config.clone(), digests));
     let services = Arc::new(Services {
         issuer_aliases: config.issuer_aliases(),
         exports: exports((&config, &machine), (&egress, &aws), &store)?,
@@ -110,11 +110,11 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         handshakes: out.handshakes,
         replays: Arc::new(replays),
     });
-    tell_start(&services, egress.config(), began).await;
+    Box::pin(tell_start(&services, egress.config(), began)).await;
     let parts = ReloaderParts { services: Arc::clone(&services), egress, rules, keys };
     Ok(Gateway {
         services,
-        reloader: Arc::new(Reloader::new(parts, running)),
+        reloader: Arc::new(Reloader::new(parts, *running)),
         listener,
         dispatch: out.dispatch,
         ledger,

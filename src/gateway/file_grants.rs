@@ -31,42 +31,54 @@ impl GrantPlan {
             access.grants().into_iter().map(|grant| (grant.id(), grant)).collect();
         let (mut plan, mut mistakes) = (Self::default(), Vec::new());
         for (id, (file, document)) in files {
-            match there.get(&id) {
-                None if document.until.is_some_and(|until| until <= now) => {
-                    let problem = format!("grant `{id}` has ended already, so it is not given");
-                    plan.warnings.push(Diagnostic::of_file(&file, problem).into_warning());
-                }
-                None => plan.give.push((file, document)),
-                Some(grant) if !is_same(grant, &document) => {
-                    let problem = format!("grant `{id}` changes nothing but its end");
-                    let help = "give the other one another `id`";
-                    mistakes.push(Diagnostic::of_file(&file, problem).with_help(help));
-                }
-                Some(grant) => match grant.state(now) {
-                    GrantState::Planned | GrantState::Active if grant.until == document.until => {}
-                    GrantState::Planned | GrantState::Active => {
-                        if document.until.is_some_and(|until| until <= now.max(grant.from)) {
-                            let problem =
-                                format!("grant `{id}` cannot end at a moment that is past");
-                            let help =
-                                "name a moment that comes, or recall it: `sealway grants recall`";
-                            mistakes.push(Diagnostic::of_file(&file, problem).with_help(help));
-                        }
-                        plan.move_end.push((id, document.until));
-                    }
-                    state => {
-                        let problem = format!("grant `{id}` is {state}, and its file does nothing");
-                        plan.warnings.push(Diagnostic::of_file(&file, problem).into_warning());
-                    }
-                },
-            }
+            let grant = there.get(&id).map(|grant| &**grant);
+            mistakes.extend(plan.add((id, &file, document), grant, now).err());
         }
         let coming: Vec<&GrantDocument> = plan.give.iter().map(|(_, document)| document).collect();
         if let Err((at, error)) = access.check_room(&coming) {
             let file = plan.give.get(at).map_or("", |(file, _)| file);
-            mistakes.push(Diagnostic::of_file(file, error.to_string()));
+            mistakes.push(Box::new(Diagnostic::of_file(file, error.to_string())));
         }
+        let mistakes: Vec<Diagnostic> = mistakes.into_iter().map(|one| *one).collect();
         if mistakes.is_empty() { Ok(plan) } else { Err(mistakes) }
+    }
+
+    /// Compares one file with the grant of its name, if there is one.
+    fn add(
+        &mut self,
+        (id, file, document): (GrantId, &str, GrantDocument),
+        there: Option<&Grant>,
+        now: Timestamp,
+    ) -> Result<(), Box<Diagnostic>> {
+        let mistake = |problem: String, help: &str| {
+            Err(Box::new(Diagnostic::of_file(file, problem).with_help(help)))
+        };
+        let warning = |problem: String| Diagnostic::of_file(file, problem).into_warning();
+        let Some(grant) = there else {
+            if document.until.is_some_and(|until| until <= now) {
+                let problem = format!("grant `{id}` has ended already, so it is not given");
+                self.warnings.push(warning(problem));
+            } else {
+                self.give.push((file.to_owned(), document));
+            }
+            return Ok(());
+        };
+        if !is_same(grant, &document) {
+            let problem = format!("grant `{id}` changes nothing but its end");
+            return mistake(problem, "give the other one another `id`");
+        }
+        let state = grant.state(now);
+        if !matches!(state, GrantState::Planned | GrantState::Active) {
+            self.warnings
+                .push(warning(format!("grant `{id}` is {state}, and its file does nothing")));
+        } else if grant.until != document.until {
+            if document.until.is_some_and(|until| until <= now.max(grant.from)) {
+                let help = "name a moment that comes, or recall it: `sealway grants recall`";
+                return mistake(format!("grant `{id}` cannot end at a moment that is past"), help);
+            }
+            self.move_end.push((id, document.until));
+        }
+        Ok(())
     }
 
     pub(super) fn warnings(&self) -> &[Diagnostic] {
