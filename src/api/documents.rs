@@ -9,7 +9,7 @@ use crate::source;
 /// Contracts and publications that belong together.
 ///
 /// Whoever answers a request takes one of these and asks nothing else, so that no answer mixes two states.
-pub struct Documents {
+pub struct DocumentsInForce {
     /// The contracts.
     pub catalog: Arc<Catalog>,
     /// What crosses the border.

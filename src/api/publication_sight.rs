@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 
 use crate::access::Access;
 use crate::api::access::domain_of;
-use crate::api::{Caller, Code, Documents, Problem, Services};
+use crate::api::{Caller, Code, DocumentsInForce, Problem, Services};
 use crate::event::ConsumerId;
 
 /// The caller of a request to a route that is open to all, if it shows a key that is good.
@@ -51,7 +51,7 @@ enum Viewer<'a> {
 /// What someone may learn of publications.
 pub(super) struct PublicationSight<'a> {
     services: &'a Services,
-    documents: Arc<Documents>,
+    documents: Arc<DocumentsInForce>,
     viewer: Viewer<'a>,
 }
 
@@ -63,7 +63,7 @@ impl<'a> PublicationSight<'a> {
     }
 
     /// The contracts and publications that it is about.
-    pub(super) const fn documents(&self) -> &Arc<Documents> {
+    pub(super) const fn documents(&self) -> &Arc<DocumentsInForce> {
         &self.documents
     }
 
@@ -120,7 +120,7 @@ impl<'a> PublicationSight<'a> {
 
     /// Whether the contract of today has no messages but those that its publications publish.
     fn describes_nothing_else(&self, path: &str) -> bool {
-        let Documents { catalog, publications, .. } = &*self.documents;
+        let DocumentsInForce { catalog, publications, .. } = &*self.documents;
         let Some(document) = catalog.document(path) else { return false };
         let all = publications.iter().filter(|one| one.contract() == path);
         let published: Vec<_> = all.filter_map(|one| catalog.message_of(one)).collect();

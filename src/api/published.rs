@@ -14,7 +14,7 @@ use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, FOR_ONE, has};
 use crate::api::contract_query::ContractQuery;
 use crate::api::publication_sight::{ContractSight, MaybeCaller, PublicationSight};
 use crate::api::query::{Query, parse_given};
-use crate::api::{Documents, Problem, Services};
+use crate::api::{DocumentsInForce, Problem, Services};
 use crate::contract::{
     ContractDocument, ContractMessage, Message, PartialMessage, partial_contract,
 };
@@ -109,7 +109,7 @@ struct Publishers {
 
 impl Publishers {
     fn of(sight: &PublicationSight<'_>) -> Self {
-        let Documents { catalog, publications, .. } = &**sight.documents();
+        let DocumentsInForce { catalog, publications, .. } = &**sight.documents();
         let mut by_message: HashMap<_, Vec<PublishedSchema>> = HashMap::new();
         for publication in publications.iter().filter(|one| sight.sees(one.name())) {
             let message = catalog.message_of(publication);

@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, FOR_ONE};
 use crate::api::publication_sight::{ContractSight, MaybeCaller, PublicationSight};
-use crate::api::{Documents, Problem, Services};
+use crate::api::{DocumentsInForce, Problem, Services};
 use crate::contract::SchemaAddress;
 use crate::enrich::Publication;
 use crate::eventlog::KeptSchema;
@@ -87,7 +87,7 @@ pub async fn old_schema(
 /// Whether every publication of a contract that a message of this name may be of is seen, and there is
 /// one.
 fn is_heard(sight: &PublicationSight<'_>, (contract, name): (&str, &str)) -> bool {
-    let Documents { catalog, publications, .. } = &**sight.documents();
+    let DocumentsInForce { catalog, publications, .. } = &**sight.documents();
     let is_called = |one: &&Arc<Publication>| {
         let message = catalog.message_of(one);
         one.event() == name || message.is_some_and(|message| message.name() == name)

@@ -7,8 +7,8 @@ use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::api::{
-    AccessTokens, BodyBudget, Callers, Config, Documents, InForce, LogProofs, Rates, Readers,
-    Readiness,
+    AccessTokens, BodyBudget, Callers, Config, DocumentsInForce, InForce, LogProofs, Rates,
+    Readers, Readiness,
 };
 use crate::archive::Exports;
 use crate::deliver::{Handshakes, PullService, SubscriptionService};
@@ -71,7 +71,7 @@ pub struct Services {
     /// Fetches consumers' keys for receipts.
     pub receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
     /// The contracts and what crosses the border, until they are replaced.
-    pub documents: ArcSwap<Documents>,
+    pub documents: ArcSwap<DocumentsInForce>,
     /// What this process runs with, for operators.
     pub in_force: ArcSwap<InForce>,
     /// Subscriptions and their deliveries.

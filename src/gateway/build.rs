@@ -10,7 +10,7 @@ use url::Url;
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
 use crate::api::{
-    AccessTokens, BodyBudget, Callers, Documents, Rates, Readers, Readiness, Services,
+    AccessTokens, BodyBudget, Callers, DocumentsInForce, Rates, Readers, Readiness, Services,
 };
 use crate::config::Config;
 use crate::deliver::{
@@ -73,7 +73,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     )?;
     let replays = resumed_jobs(&config, &machine, &out, (&store, &ledger)).await?;
     let callers = callers(&config, &store).await;
-    let documents = Documents { catalog, publications, source: config.source.clone() };
+    let documents = DocumentsInForce { catalog, publications, source: config.source.clone() };
     let running = Box::new((config.clone(), digests));
     let services = Arc::new(Services {
         issuer_aliases: config.issuer_aliases(),

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 use crate::access::AccessError;
-use crate::api::{Documents, InForce, InForceCounts, InForceDigests, ReloadTold, Services};
+use crate::api::{DocumentsInForce, InForce, InForceCounts, InForceDigests, ReloadTold, Services};
 use crate::config::{self, Config, GrantFiles, LoadError};
 use crate::deliver::SubscriptionServiceError;
 use crate::egress::{Egress, ReadTrust, TlsError, TrustChanges};
@@ -183,7 +183,11 @@ impl Reloader {
         changes.extend(trust_changes(&trust.put_in_place()));
         self.parts.keys.replace(keys);
         let source = config.source.clone();
-        self.parts.services.documents.store(Arc::new(Documents { catalog, publications, source }));
+        self.parts.services.documents.store(Arc::new(DocumentsInForce {
+            catalog,
+            publications,
+            source,
+        }));
         self.parts.rules.store(Arc::new(new_rules));
         Ok(Applied { config, digests, changes, need_restart })
     }
@@ -249,7 +253,7 @@ impl Reloader {
 /// What is shown of what runs.
 pub(super) fn in_force(
     (config, digests): &Running,
-    (documents, since): (&Documents, Timestamp),
+    (documents, since): (&DocumentsInForce, Timestamp),
 ) -> InForce {
     let settings = config.as_written();
     InForce {

@@ -133,9 +133,8 @@ async fn what_is_exported_is_made_once_with_ids_and_secrets_of_its_own() {
     assert_eq!(to.subscriptions().await, [] as [String; 0]);
 
     let output = to.try_to_run(&["--output", "json", "import", &file], &password);
-    let told = said(&output);
-    assert_eq!(told.0, Some(0), "{told:?}");
-    let made: Vec<Value> = told.1.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(output.status.code(), Some(0), "{:?}", said(&output));
+    let made: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let of = |name: &str| made.iter().find(|one| one["name"] == name).unwrap();
     assert_eq!(of("admin")["outcome"], "as it was");
     for name in
