@@ -115,3 +115,77 @@ fn is_same(grant: &Grant, document: &GrantDocument) -> bool {
         && grant.publication == document.publication
         && grant.history == document.history
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::access::{AccessParts, Config};
+    use crate::ambient::{Clock as _, ManualClock, SeededEntropy};
+    use crate::config::add_grant;
+    use crate::eventlog::{LogLimits, MemoryLog};
+
+    const NOW: i64 = 1_795_282_931;
+
+    async fn access() -> (Access, ManualClock) {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(NOW));
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let log = MemoryLog::new(LogLimits::default(), Arc::new(clock.clone()), entropy.clone());
+        let parts = AccessParts {
+            config: Config { grants_per_consumer: 2, ..Config::default() },
+            registry: Arc::clone(&log) as _,
+            log: Arc::clone(&log) as _,
+            clock: Arc::new(clock.clone()),
+            entropy,
+        };
+        (Access::open(parts, &[]).await.unwrap(), clock)
+    }
+
+    fn files(texts: &[&str]) -> GrantFiles {
+        let mut files = GrantFiles::new();
+        for (number, text) in texts.iter().enumerate() {
+            add_grant(&mut files, format!("{number}.yaml"), text).unwrap();
+        }
+        files
+    }
+
+    #[tokio::test]
+    async fn files_give_once_move_ends_and_never_take_back() {
+        let (access, clock) = access().await;
+        let one = "id: a\nconsumer: shop\npublication: x/Y\n";
+        let plan = |texts: &[&str]| GrantPlan::of(files(texts), &access, clock.now());
+
+        let told = plan(&[one]).unwrap().carry_out(&access).await.unwrap();
+        assert_eq!(told, ["grants added: x/a"]);
+        assert_eq!(plan(&[one]).unwrap().carry_out(&access).await.unwrap(), [] as [&str; 0]);
+        let ends = format!("{one}until: 2099-01-01T00:00:00Z\n");
+        let told = plan(&[&ends]).unwrap().carry_out(&access).await.unwrap();
+        assert_eq!(told, ["grants changed: x/a ends 2099-01-01T00:00:00Z"]);
+        assert_eq!(plan(&[]).unwrap().carry_out(&access).await.unwrap(), [] as [&str; 0]);
+        assert_eq!(access.grants().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_a_warning_and_what_cannot_be_is_a_mistake() {
+        let (access, clock) = access().await;
+        let plan = |texts: &[&str]| GrantPlan::of(files(texts), &access, clock.now());
+        let one = "id: a\nconsumer: shop\npublication: x/Y\n";
+        let past = "id: b\nconsumer: shop\npublication: x/Y\nuntil: 2020-01-01T00:00:00Z\n";
+        plan(&[one]).unwrap().carry_out(&access).await.unwrap();
+
+        assert_eq!(plan(&[past]).unwrap().warnings().len(), 1);
+        let other = plan(&["id: a\nconsumer: other\npublication: x/Y\n"]).unwrap_err();
+        assert!(other[0].problem.contains("changes nothing but its end"), "{other:?}");
+        let past_end = plan(&[&past.replace("id: b", "id: a")]).unwrap_err();
+        assert!(past_end[0].problem.contains("a moment that is past"), "{past_end:?}");
+        let more = ["c", "d"].map(|id| one.replace("id: a", &format!("id: {id}")));
+        let full = plan(&[&more[0], &more[1]]).unwrap_err();
+        assert!(full[0].file == "1.yaml" && full[0].problem.contains("2 grants"), "{full:?}");
+
+        access.recall(&"x/a".parse().unwrap(), ("ops", "")).await.unwrap();
+        let recalled = plan(&[one]).unwrap();
+        assert!(recalled.warnings()[0].problem.contains("is recalled"));
+        assert_eq!(recalled.carry_out(&access).await.unwrap(), [] as [&str; 0]);
+    }
+}

@@ -150,6 +150,28 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_replaced_at_once_and_a_verified_call_stays_its_producers() {
+        let key = |id: &str| {
+            let key = AccessKey {
+                id: id.into(),
+                secret: SecretReference::Env("X".into()),
+                sources: None,
+            };
+            (key, Secret::new("s".into()))
+        };
+        let keys = AccessKeys::new([key("AKIA")]);
+        let day = ("20261121", 1_795_282_931);
+        let (verified, _) = keys.sign("AKIA", day, "eu-west-1", "t").unwrap();
+
+        keys.replace(AccessKeys::new([key("AKIB")]));
+
+        assert!(keys.sign("AKIA", day, "eu-west-1", "t").is_none());
+        assert!(keys.sign("AKIB", day, "eu-west-1", "t").is_some());
+        assert!(keys.has(&verified), "it was verified before");
+        assert!(!keys.has(&Identity::unsigned("AKIA")) && keys.has(&Identity::unsigned("AKIB")));
+    }
+
+    #[test]
     fn a_derived_key_belongs_to_its_day_and_region() {
         let key = AccessKey {
             id: "AKIA".into(),
