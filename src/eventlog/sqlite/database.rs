@@ -40,6 +40,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_22_tree.sql"),
     include_str!("step_23_receipt_keys.sql"),
     include_str!("step_24_given_up.sql"),
+    include_str!("step_25_recent.sql"),
 ];
 /// The version of tables that this gateway writes.
 pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;

@@ -17,6 +17,7 @@ use crate::eventlog::sqlite::database::{Database, LogOpenError};
 use crate::eventlog::sqlite::holding::{Displaced, OpenedFiles};
 use crate::eventlog::sqlite::queue::{Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::readers::ReadPool;
+use crate::eventlog::sqlite::recent::{Pace, Recent};
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::tree::TreeWriter;
@@ -71,6 +72,7 @@ impl SqliteLog {
         let trimming = Trimming::resume(&connection).map_err(failed)?;
         let id_generator = resume(&connection, trimming.low_watermark).map_err(failed)?;
         let tree = TreeWriter::resume(&connection, id_generator.head()).map_err(failed)?;
+        let recent = Recent::resume(&connection, Pace::USUAL).map_err(failed)?;
         let shared = Arc::new(Shared {
             database: database.clone(),
             queue: Queue::new(limits.waiting_bytes),
@@ -93,6 +95,7 @@ impl SqliteLog {
             id_generator,
             trimming,
             tree,
+            recent: Some(recent),
             sweeping: Sweeping::keeping(&limits),
             marks: SchemaMarks::default(),
             gauges: Gauges::of(metrics),

@@ -12,19 +12,20 @@ use crate::ambient::{Clock, Entropy};
 use crate::event::Timestamp;
 use crate::eventlog::id_generator::IdGenerator;
 use crate::eventlog::sqlite::actions::{self, ActionSweep};
-use crate::eventlog::sqlite::append::{Appending, sweep_origins};
+use crate::eventlog::sqlite::append::Appending;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, begin};
 use crate::eventlog::sqlite::holding::DirectoryLock;
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::recent::{Pace, Recent};
 use crate::eventlog::sqlite::records::Written;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::{Trimming, free_bytes};
 use crate::eventlog::sqlite::{
-    attempts, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
-    signatures,
+    attempts, changes, letters, origins, quarantine, receipts, records, schemas,
+    sequence_checkpoints, signatures,
 };
 use crate::eventlog::{CommitError, LogError, LogLimits, LowWatermark, Position, Revision, Tail};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
@@ -73,6 +74,8 @@ pub(super) struct LogWriter {
     pub(super) id_generator: IdGenerator,
     pub(super) trimming: Trimming,
     pub(super) tree: TreeWriter,
+    /// Nothing after a transaction that failed: it is read again.
+    pub(super) recent: Option<Recent>,
     pub(super) sweeping: Sweeping,
     pub(super) marks: SchemaMarks,
     pub(super) gauges: Gauges,
@@ -199,6 +202,10 @@ impl LogWriter {
             entries: Vec::new(),
             trimming: self.trimming,
             tree: self.tree.clone(),
+            recent: match self.recent.take() {
+                Some(recent) => recent,
+                None => Recent::resume(&transaction, Pace::USUAL)?,
+            },
             // What a failed transaction has marked is looked up again.
             marks: std::mem::take(&mut self.marks),
         };
@@ -212,9 +219,11 @@ impl LogWriter {
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { id_generator, entries, mut trimming, mut tree, marks, .. } = appending;
+        let Appending { id_generator, entries, mut trimming, mut tree, mut recent, marks, .. } =
+            appending;
         trimming.count_new(&transaction, id_generator.head())?;
         tree.flush(&transaction)?;
+        recent.go_on(&transaction, entries.len(), (now, trimming.low_watermark))?;
         self.shared.space.reuse(free_bytes(&transaction)?);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
@@ -227,6 +236,7 @@ impl LogWriter {
 
         self.id_generator = id_generator;
         self.tree = tree;
+        self.recent = Some(recent);
         self.marks = marks;
         self.publish_low_watermark(trimming);
         if !entries.is_empty() {
@@ -281,7 +291,7 @@ impl Sweeping {
     fn sweep(&mut self, transaction: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         if self.origins >= SWEEP_AFTER {
             self.origins_after =
-                sweep_origins(transaction, &self.origins_after, self.origins * 2, now)?;
+                origins::sweep(transaction, &self.origins_after, self.origins * 2, now)?;
             self.origins = 0;
         }
         if self.attempts >= SWEEP_AFTER {
