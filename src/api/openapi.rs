@@ -13,7 +13,7 @@ use crate::api::{
     exports, external_ids, grants, health, historical_keys, log, log_files, log_incarnations,
     log_proofs, oauth_token, poll, post_events, problem, problem_pages, published, pull,
     quarantine, quarantine_release, queues, receipts, redrives, replays, retries, schemas, secret,
-    sink_credential, stream, subscriptions, verify, why,
+    settings, sink_credential, stream, subscriptions, verify, why,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -54,6 +54,7 @@ const SHOWN: &str = "ShownSubscription";
         health::live,
         health::ready,
         health::metrics,
+        settings::settings,
         actions::list,
         log::show,
         log_files::checkpoint,

@@ -14,8 +14,8 @@ use crate::api::{
     dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
     historical_keys, log, log_files, log_incarnations, log_proofs, oauth_token, openapi, poll,
     post_events, problem_pages, published, pull, quarantine, quarantine_release, queues, receipts,
-    redrives, repeats, replays, request, retries, schemas, secret, sink_credential, stream,
-    subscriptions, verify, why,
+    redrives, repeats, replays, request, retries, schemas, secret, settings, sink_credential,
+    stream, subscriptions, verify, why,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -85,7 +85,6 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/queues/drain", post(queues::drain))
         .route("/actions", get(actions::list))
         .route("/log", get(log::show))
-        .route("/metrics", get(health::metrics))
         .merge(changes_of_subscriptions(once))
         .merge(proofs().merge(operating()))
         // Innermost first: what a client starts ends, whatever becomes of the client.
@@ -112,6 +111,8 @@ fn operating() -> Router<Arc<Services>> {
     Router::new()
         .route("/subscriptions/{id}/why", get(why::why))
         .route("/quarantine/release", post(quarantine_release::release))
+        .route("/metrics", get(health::metrics))
+        .route("/settings", get(settings::settings))
 }
 
 /// What proves something of the log, and what others' tools read of it.

@@ -15,6 +15,7 @@ use crate::eventlog::{self, RetentionConfig, SqliteLog};
 use crate::gateway::RunError;
 use crate::gateway::guarding_log::LogGuard;
 use crate::gateway::loops::{LoopParts, Loops};
+use crate::gateway::reloading::Reloader;
 use crate::keys::{DataKey, KeyRing};
 use crate::telemetry::error_chain;
 
@@ -26,6 +27,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// A gateway whose rooms are put together and which listens already.
 pub struct Gateway {
     pub(super) services: Arc<Services>,
+    pub(super) reloader: Arc<Reloader>,
     pub(super) listener: TcpListener,
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) ledger: Arc<Ledger>,
@@ -55,6 +57,11 @@ impl Gateway {
     /// What its API is served by.
     pub const fn services(&self) -> &Arc<Services> {
         &self.services
+    }
+
+    /// Takes its files anew when it is told to.
+    pub const fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
     /// Serves until `until` is done or something breaks, then drains: new work is refused, attempts

@@ -136,6 +136,10 @@ metrics! {
     Fetched: "sealway_fetched_total", MetricKind::Counter, ["subscription"];
     /// Streams and polls that wait for events.
     Waiting: "sealway_waiting_readers", MetricKind::Gauge, [];
+    /// One, with the digest of the settings in force: gateways of one fleet compare it.
+    SettingsInfo: "sealway_settings_info", MetricKind::Gauge, ["digest"];
+    /// Reloads by what came of them: `applied` or `refused`.
+    Reloads: "sealway_reloads_total", MetricKind::Counter, ["outcome"];
     /// Grants that hold.
     ActiveGrants: "sealway_grants", MetricKind::Gauge, [];
     /// Grants that end soon.

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::ambient::{RestartBackoff, guarded};
 use crate::deliver::limits::AttemptLimiter;
 use crate::deliver::worker::{
-    AckState, Courier, DeliveryContext, Inbox, KeptDeliveries, PullWorker, WorkerCommand,
+    AckState, Courier, DeliveryContext, Inbox, KeptDeliveries, OldestRetry, PullWorker, WorkerCommand,
     WorkerEnds, WorkerStanding,
 };
 use crate::event::SubscriptionId;

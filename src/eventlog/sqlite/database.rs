@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use crate::event::{Blame, Fault};
 use crate::eventlog::LogError;
+use crate::eventlog::sqlite::telling_steps::{tell_done, tell_steps};
 
 const FILE: &str = "sealway.db";
 /// The tables, one step after the other: the number of steps that were made is the version.
@@ -306,11 +307,14 @@ pub(super) fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> 
         return Ok(found);
     }
     let made = usize::try_from(found).unwrap_or_default();
+    let place = transaction.path().map(PathBuf::from).unwrap_or_default();
+    tell_steps(&place, made, STEPS);
     for step in STEPS.iter().skip(made) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
+    tell_done(&place, made, VERSION);
     Ok(VERSION)
 }
 

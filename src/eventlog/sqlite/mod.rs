@@ -52,6 +52,7 @@ mod signatures;
 mod space;
 mod stored;
 mod sweeping;
+mod telling_steps;
 mod times;
 mod tree;
 mod tree_seam;

@@ -181,7 +181,7 @@ impl TestGateway {
 
     /// Why it cannot be started on the directory as it is.
     pub async fn refusal(&self) -> String {
-        let built = build(self.config.clone(), self.machine()).await;
+        let built = Box::pin(build(self.config.clone(), self.machine())).await;
         built.err().expect("it is refused").to_string()
     }
 
@@ -189,7 +189,7 @@ impl TestGateway {
     async fn run(&mut self) {
         let machine = self.machine();
         let tasks = machine.tasks.clone();
-        let gateway = build(self.config.clone(), machine).await.unwrap();
+        let gateway = Box::pin(build(self.config.clone(), machine)).await.unwrap();
         let services = Arc::clone(gateway.services());
         let stop = tasks.stopping().clone().cancelled_owned();
         let end = Tasks::new().spawn(gateway.run(stop));

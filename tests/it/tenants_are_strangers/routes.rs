@@ -173,6 +173,7 @@ pub const ROUTES: &[Route] = &[
     with("POST /queues/drain", Scope("operate"), |_| json!({ "dryRun": true })).elsewhere(),
     route("GET /log", Scope("operate")),
     route("GET /metrics", Scope("operate")),
+    route("GET /settings", Scope("operate")),
     route("DELETE /quarantine/{id}", DomainOr("operate")),
     route("DELETE /redrives/{id}", Owner),
     route("DELETE /replays/{id}", Owner),
