@@ -229,6 +229,7 @@ pub async fn remove(
     let change =
         async { services.subscription_service.remove(&subscription).await.map_err(problem) };
     actor.act(&services, planned, Box::pin(change)).await?;
+    services.metrics.forget("subscription", subscription.id.as_str());
     let caller = &actor.caller;
     tracing::info!(
         caller.id = %caller.id(),

@@ -49,6 +49,9 @@ async fn a_list_says_where_it_goes_on_only_where_something_follows() {
         (counts["total"] == 2).then_some(())
     })
     .await;
+    for step in ["pause", "resume"] {
+        gateway.post(&format!("/subscriptions/shop/{step}"), &json!({})).await;
+    }
     let remarks = |arguments: &[&str]| {
         let mut command = program();
         command.args(["--gateway", &gateway.issuer()]).env("SEALWAY_CALLER_KEY", gateway.admin());
