@@ -130,7 +130,7 @@ pub use caller::{Caller, Scope, ScopeError};
 pub use caller_record::{CallerChange, CallerError, CallerRecord};
 pub use callers::Callers;
 pub use config::Config;
-pub use documents::Documents;
+pub use documents::DocumentsInForce;
 pub use draining::draining_router;
 pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
 pub use evidence_series::{SeriesOutcome, SeriesStep, next_bundle};

@@ -85,8 +85,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/queues/drain", post(queues::drain))
         .route("/actions", get(actions::list))
         .route("/log", get(log::show))
-        .merge(changes_of_subscriptions(once))
-        .merge(proofs().merge(operating()))
+        .merge(proofs().merge(operating()).merge(changes_of_subscriptions(once)))
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
         // A poll does so itself with what it is told, and then waits only for as long as its client.

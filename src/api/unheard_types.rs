@@ -40,13 +40,9 @@ pub(super) fn unheard_types(services: &Services, subscription: &Subscription) ->
 
 fn warning(wanted: &str, names: &[Arc<str>]) -> UnheardType {
     let nearest = meant(wanted, names);
-    let message = match nearest.as_slice() {
-        [] => format!("its consumer hears no event of the type `{wanted}`"),
-        [first, more @ ..] => {
-            let more: String = more.iter().map(|name| format!(", `{name}`")).collect();
-            format!("its consumer hears no event of the type `{wanted}`; nearest: `{first}`{more}")
-        }
-    };
+    let quoted: Vec<String> = nearest.iter().map(|name| format!("`{name}`")).collect();
+    let names = if quoted.is_empty() { "" } else { &format!("; nearest: {}", quoted.join(", ")) };
+    let message = format!("its consumer hears no event of the type `{wanted}`{names}");
     UnheardType { r#type: wanted.to_owned(), message, nearest }
 }
 

@@ -120,9 +120,10 @@ async fn callers(context: &Context) -> Result<Vec<CarriedCaller>, Failure> {
                    with --without-callers";
     // Looking must not make a data directory.
     StoredLog::open(&config.data_dir).map_err(|error| Failure::blame(error).context(missing))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let registry =
-        SqliteRegistry::open(&config.data_dir, Arc::new(SystemClock)).map_err(Failure::blame)?;
-    let callers = Callers::new(Arc::new(registry), config.api.caller_cache);
+        SqliteRegistry::open(&config.data_dir, Arc::clone(&clock)).map_err(Failure::blame)?;
+    let callers = Callers::new(Arc::new(registry), config.api.caller_cache, clock);
     let mut all = Vec::new();
     for caller in callers.list().await.map_err(Failure::blame)? {
         let name = caller.id.parse().map_err(Failure::ours)?;

@@ -108,10 +108,11 @@ async fn import_callers(
     context: &Context,
 ) -> Result<Vec<Imported>, Failure> {
     let config = context.config()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let registry =
-        SqliteRegistry::open(&config.data_dir, Arc::new(SystemClock)).map_err(Failure::blame)?;
+        SqliteRegistry::open(&config.data_dir, Arc::clone(&clock)).map_err(Failure::blame)?;
     let registry = Arc::new(registry);
-    let callers = Callers::new(Arc::clone(&registry) as _, config.api.caller_cache);
+    let callers = Callers::new(Arc::clone(&registry) as _, config.api.caller_cache, clock);
     let there: BTreeMap<String, CallerRecord> = callers
         .list()
         .await

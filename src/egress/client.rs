@@ -250,16 +250,6 @@ fn client(connector: GuardedConnector) -> Client<GuardedConnector, Full<Bytes>> 
         .build(connector)
 }
 
-/// Why there is no answer.
-fn unanswered(error: hyper_util::client::legacy::Error) -> ExchangeError {
-    match EgressRefusal::among_causes(&error) {
-        Some(refused) => ExchangeError::Refused(refused),
-        None if is_late(&error) => ExchangeError::Late,
-        None if error.is_connect() => ExchangeError::Connect(error.into()),
-        None => ExchangeError::Broken(error.into()),
-    }
-}
-
 fn request(wanted: GuardedRequest<'_>) -> Result<Request<Full<Bytes>>, http::Error> {
     let GuardedRequest { method, url, mut headers, body, .. } = wanted;
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));

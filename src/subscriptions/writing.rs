@@ -32,7 +32,8 @@ impl Subscriptions {
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         let name = document.name.clone().unwrap_or_else(|| id.as_name());
         let document =
-            SubscriptionDocument { id: Some(id.clone()), name: Some(name.clone()), ..document };
+            SubscriptionDocument { id: Some(id.clone()), name: Some(name.clone()), ..document }
+                .normalised()?;
         let wish = self.checked_wish(&document)?;
         check_price(&document)?;
         let mut kept = KeptSubscription {
@@ -88,7 +89,7 @@ impl Subscriptions {
         let id = current.id.clone();
         stays_the_same(current, &document)?;
         let (id_of, name) = (Some(id.clone()), Some(current.name.clone()));
-        let document = SubscriptionDocument { id: id_of, name, ..document };
+        let document = SubscriptionDocument { id: id_of, name, ..document }.normalised()?;
         let wish = self.checked_wish(&document)?;
         let proved = document.sink == current.document.sink
             && document.config.keys == current.document.config.keys;

@@ -79,6 +79,12 @@ impl Metrics {
         }
     }
 
+    /// Drops every series of a metric, for example before another takes its place.
+    pub fn leave_out(&self, metric: Metric) {
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.remove(&metric);
+    }
+
     /// Writes everything that is kept in the Prometheus text format, version 0.0.4.
     pub fn render(&self) -> String {
         let mut text = String::new();

@@ -22,7 +22,7 @@ fn rich(sink: &Sink, key: &SinkKey) -> Value {
         "sinkcredential": {
             "credentialtype": "BASIC", "basic": { "username": "gw", "password": "hunter2" },
             "hmac": { "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" },
-            "headers": [{ "name": "x-pass", "value": "hunter3" }],
+            "headers": [{ "name": "x-pass", "value": "hunter3", "secret": true }],
         },
         "config": {
             "keys": { "jwks": { "keys": [key.public] } }, "audience": "shop-eu", "parallel": 4,
@@ -137,7 +137,7 @@ fn run(gateway: &TestGateway, key: &str, arguments: &[&str]) -> (i32, String, St
     (ended.status.code().unwrap(), text(ended.stdout), text(ended.stderr))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_takes_back_what_it_got() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "shop").await;
@@ -205,7 +205,7 @@ async fn a_start_at_the_earliest_has_what_the_consumer_may_hear_and_no_more() {
     assert!(refused.body["detail"].as_str().unwrap().contains("`earliest`"), "{}", refused.body);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_type_that_nobody_publishes_is_warned_of_with_the_nearest_that_may_be_heard() {
     let gateway = closed().await;
     let wish = |name: &str, types: Value| {

@@ -279,7 +279,7 @@ async fn keys_of_the_consumers_own_are_not_replaced_here_and_other_keys_forget_t
     assert_eq!(gone.status, 404);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_shows_the_new_secret_once() {
     let (gateway, clock, _, _) = stage().await;
     let run = |arguments: &[&str]| {

@@ -143,7 +143,7 @@ async fn who_fetches_has_nothing_that_waits_for_an_attempt() {
     assert_eq!(dead_letters(&gateway).await, Vec::<Value>::new());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_drops_by_type_and_says_how_many() {
     let (gateway, ..) = stage(json!({})).await;
     gateway.orders(1..=2).await;

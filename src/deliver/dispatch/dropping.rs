@@ -30,7 +30,9 @@ impl SubscriptionService {
         let worker = self.open_worker(subscription)?;
         // What failed a moment ago is there to be found.
         self.dispatch.write_outcomes().await?;
-        let (_, waiting) = self.store.state.load_one(&subscription.id).await?;
+        let (_, mut waiting) = self.store.state.load_one(&subscription.id).await?;
+        // Dead letters are numbered in the order of the log.
+        waiting.sort_by_key(|retry| retry.position);
         let mut dropped = 0;
         for some in waiting.chunks(SLICE) {
             let (answer, answered) = oneshot::channel();

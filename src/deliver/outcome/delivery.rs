@@ -202,9 +202,11 @@ impl Reason {
     /// Whether it can befall a delivery to a subscription with a sink, or to one without.
     pub const fn befalls(self, is_pulled: bool) -> bool {
         match self {
-            Self::AttemptsExhausted | Self::EventTooOld | Self::Refused | Self::SinkGone => {
-                !is_pulled
-            }
+            Self::AttemptsExhausted
+            | Self::EventTooOld
+            | Self::Refused
+            | Self::SinkGone
+            | Self::Dropped => !is_pulled,
             Self::RefusedByConsumer => is_pulled,
             Self::Expired | Self::Undecided | Self::NotEntitled => true,
         }

@@ -26,6 +26,10 @@ impl Clock for PanickyClock {
         self.time.now()
     }
 
+    fn running(&self) -> Duration {
+        self.time.running()
+    }
+
     async fn sleep(&self, span: Duration) {
         self.time.sleep(span).await;
     }
