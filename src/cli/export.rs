@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::access::GrantDocument;
-use crate::ambient::{Clock as _, SystemClock};
+use crate::ambient::{Clock, SystemClock};
 use crate::api::{Callers, SubscriptionListQuery};
 use crate::cli::answer::{items, text};
 use crate::cli::carried::{Carried, CarriedCaller, CarriedSubscription, FORM};

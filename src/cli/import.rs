@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::access::GrantDocument;
-use crate::ambient::{SystemClock, SystemEntropy};
+use crate::ambient::{Clock, SystemClock, SystemEntropy};
 use crate::api::{CallerRecord, Callers};
 use crate::cli::acting::act;
 use crate::cli::answer::text;

@@ -215,7 +215,7 @@ async fn answer_together(all: usize) -> (Url, Tasks) {
         let together = Arc::clone(&together);
         async move {
             together.wait().await;
-            http::StatusCode::NO_CONTENT
+            StatusCode::NO_CONTENT
         }
     });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

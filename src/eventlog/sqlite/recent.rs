@@ -16,7 +16,6 @@ use sha2::{Digest as _, Sha256};
 use crate::event::{ContentDigest, EventId, IdempotencyKey, Timestamp};
 use crate::eventlog::sqlite::rows::Known;
 use crate::eventlog::sqlite::running::Older;
-use crate::eventlog::sqlite::rows::Known;
 use crate::eventlog::sqlite::{contents, envelopes, origins, rows};
 use crate::eventlog::{Draft, LowWatermark, Origin, Position};
 
