@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::harness::{Receiver, TestGateway, eventually, order_created};
@@ -236,18 +237,15 @@ async fn slow_readers_hold_up_no_change_of_their_subscription_and_nothing_of_oth
     let ask = format!(
         "GET /subscriptions/slow/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"
     );
-    let mut reading = Vec::new();
+    let (mut reading, mut open) = (JoinSet::new(), Vec::new());
     for number in 0..12 {
         let mut stream = connection(&gateway).await;
         stream.write_all(ask.as_bytes()).await.unwrap();
         // Some read slowly, and some not at all.
         if number % 3 > 0 {
-            reading.push(tokio::spawn(read_slowly(stream)));
+            reading.spawn(read_slowly(stream));
         } else {
-            reading.push(tokio::spawn(async move {
-                let _open = stream;
-                std::future::pending().await
-            }));
+            open.push(stream);
         }
     }
     for hundred in 0..6 {
@@ -272,5 +270,5 @@ async fn slow_readers_hold_up_no_change_of_their_subscription_and_nothing_of_oth
     assert_eq!(removed.status, 204, "{}", removed.body);
 
     assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
-    reading.into_iter().for_each(|one| one.abort());
+    reading.shutdown().await;
 }

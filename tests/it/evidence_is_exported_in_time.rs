@@ -400,5 +400,5 @@ async fn what_was_looked_through_in_vain_is_not_read_again_each_time() {
         let taken = round().await;
         assert!(taken < 100, "{taken} steps for an event or two");
     }
-    assert_eq!(bundles(&to, "shop"), [PathBuf::new(); 0]);
+    assert!(bundles(&to, "shop").is_empty());
 }

@@ -153,6 +153,7 @@ impl RunningTime {
         connection: &Connection,
         (now, running): (Timestamp, Duration),
     ) -> rusqlite::Result<Self> {
+        let transaction = connection.unchecked_transaction()?;
         let newest = Newest::now(connection)?;
         let kept = connection
             .query_row("SELECT ran FROM running_time", [], |row| row.get(0).map(span))
@@ -173,6 +174,7 @@ impl RunningTime {
         if noted.is_none_or(|(_, noted)| noted != newest) {
             newest.put(connection, "running_marks (ran", nanos(ran))?;
         }
+        transaction.commit()?;
         Ok(Self {
             began: (ran, running),
             now: ran,
