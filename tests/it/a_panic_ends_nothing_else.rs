@@ -27,6 +27,10 @@ impl Clock for PanickyClock {
         SystemClock.now()
     }
 
+    fn running(&self) -> Duration {
+        SystemClock.running()
+    }
+
     async fn sleep(&self, span: Duration) {
         if span == LOOK {
             self.looks.lock().unwrap().push(self.now());
