@@ -109,8 +109,7 @@ impl Admit for Inbound {
         publication: &str,
     ) -> Result<EventId, AdmitRefusal> {
         let rules = self.rules.load_full();
-        let (received, wanted) =
-            self.choosing.wanted_by(&rules.publications, received, None).await;
+        let (received, wanted) = self.choosing.wanted_by(&rules.publications, received, None).await;
         let is_named = |one: &Publication| **one.name() == *publication;
         let wanting = wanted.wanting.iter().find(|wanting| is_named(wanting.publication()));
         let released = match (wanting, wanted.undecided.iter().find(|one| is_named(one))) {

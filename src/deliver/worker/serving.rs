@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 use crate::ambient::{RestartBackoff, guarded};
 use crate::deliver::limits::AttemptLimiter;
 use crate::deliver::worker::{
-    AckState, Courier, DeliveryContext, Inbox, KeptDeliveries, OldestRetry, PullWorker, WorkerCommand,
-    WorkerEnds, WorkerStanding,
+    AckState, Courier, DeliveryContext, Inbox, KeptDeliveries, OldestRetry, PullWorker,
+    WorkerCommand, WorkerEnds, WorkerStanding,
 };
 use crate::event::SubscriptionId;
 use crate::eventlog::{Cursor, LogError};
