@@ -71,6 +71,9 @@ pub struct Known {
     /// How far it has come; missing if it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ShownProgress>,
+    /// Deliveries that were given up and wait for a decision; only where it is listed or read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letters: Option<u64>,
     /// Since when the sink's credential holds; missing if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<Credential>,
@@ -255,9 +258,20 @@ struct ShownProgress {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     failing_since: Option<Timestamp>,
-    /// Events of the log that were not looked at yet; for operators only.
+    /// Events that it does not have: in flight or not acknowledged, those that wait for another attempt,
+    /// and, for operators and auditors, `unread`.
+    behind: u64,
+    /// Events of the log that were not looked at yet; for operators and auditors only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    behind: Option<u64>,
+    unread: Option<u64>,
+}
+
+impl Shown {
+    /// Tells how many of its dead letters wait, too.
+    pub(super) const fn with_dead_letters(mut self, count: u64) -> Self {
+        self.known.dead_letters = Some(count);
+        self
+    }
 }
 
 /// The version of a subscription, as a strong entity tag.
@@ -272,10 +286,16 @@ pub(super) fn answer(
     subscription: &Subscription,
     secret: Option<&Secret>,
 ) -> Response {
-    let mut body = show_whole(of, subscription);
-    body.known.shared_secret =
-        secret.map(|secret| serde_json::from_str(secret.expose()).unwrap_or_default());
-    ([(ETAG, etag(subscription))], Json(body)).into_response()
+    with_version(with_secret(show_whole(of, subscription), secret), subscription)
+}
+
+/// Answers with a subscription that is read, its version, and how many of its dead letters wait.
+pub(super) fn read_answer(
+    of: (&Services, &Caller),
+    subscription: &Subscription,
+    dead_letters: u64,
+) -> Response {
+    with_version(show_whole(of, subscription).with_dead_letters(dead_letters), subscription)
 }
 
 /// Answers whoever has made or replaced it: in the same way, with what its consumer should look at.
@@ -284,10 +304,18 @@ pub(super) fn answer_to_document(
     subscription: &Subscription,
     secret: Option<&Secret>,
 ) -> Response {
-    let mut body = show_whole((services, caller), subscription);
+    let mut body = with_secret(show_whole((services, caller), subscription), secret);
     body.known.warnings = unheard_types(services, subscription);
+    with_version(body, subscription)
+}
+
+fn with_secret(mut body: Shown, secret: Option<&Secret>) -> Shown {
     body.known.shared_secret =
         secret.map(|secret| serde_json::from_str(secret.expose()).unwrap_or_default());
+    body
+}
+
+fn with_version(body: Shown, subscription: &Subscription) -> Response {
     ([(ETAG, etag(subscription))], Json(body)).into_response()
 }
 
@@ -310,7 +338,9 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
     let reads_data = caller.reads_data_of(&subscription.consumer);
     let ordered = subscription.document.config.ordering == Ordering::Subject;
     let progress = standing.map(|standing| {
-        let behind = services.store.log.head().0.saturating_sub(standing.scanned.0);
+        let unread = services.store.log.head().0.saturating_sub(standing.scanned.0);
+        // How much others publish is for operators to know.
+        let unread = caller.sees_metadata().then_some(unread);
         // While nothing is attempted, a pause that is over is ended by nobody.
         let held_until = flow.and_then(|flow| flow.held_until.max(flow.phase.until()));
         ShownProgress {
@@ -323,8 +353,8 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
             breaker: flow.map(|flow| flow.phase.word()),
             held_until: held_until.filter(|until| *until > services.clock.now()),
             failing_since: flow.and_then(|flow| flow.failing_since),
-            // How much others publish is for operators to know.
-            behind: caller.sees_metadata().then_some(behind),
+            behind: unread.unwrap_or(0) + standing.missing() as u64,
+            unread,
         }
     });
     let known = Known {
@@ -338,6 +368,7 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
             reason: kept.reason.clone(),
         }),
         progress,
+        dead_letters: None,
         credential: subscription.credential.as_ref().map(|credential| Credential {
             changed: credential.changed(),
             former_until: credential.former_until(services.clock.now()),

@@ -17,7 +17,7 @@ use crate::api::json_object::JsonObject;
 use crate::api::lists::{SubscriptionListQuery, page};
 use crate::api::query::{Query, parse};
 use crate::api::subscription_shown::{
-    AllSubscriptions, Known, answer, answer_to_document, etag, show,
+    AllSubscriptions, Known, answer, answer_to_document, etag, read_answer, show,
 };
 use crate::api::told_again::must_be_as_told;
 use crate::api::{Caller, Code, Problem, Services};
@@ -65,7 +65,12 @@ pub async fn list(
     };
     let page = services.subscription_service.page(&wanted);
     let page = page.await.map_err(problem)?;
-    let shown = page.subscriptions.iter().map(|one| show((&services, &caller), one)).collect();
+    let letters = services.subscription_service.dead_letters_waiting().await?;
+    let shown = page.subscriptions.iter().map(|one| {
+        let count = letters.get(&one.id).copied().unwrap_or(0);
+        show((&services, &caller), one).with_dead_letters(count)
+    });
+    let shown = shown.collect();
     let next = page.next.map(|next| next.to_string());
     Ok(Json(AllSubscriptions { subscriptions: shown, next }))
 }
@@ -171,7 +176,9 @@ pub async fn read(
     if headers.get(IF_NONE_MATCH).is_some_and(|known| *known == etag(&subscription)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&subscription))]).into_response());
     }
-    Ok(answer((&services, &caller), &subscription, None))
+    let letters = services.subscription_service.dead_letters_waiting().await?;
+    let count = letters.get(&subscription.id).copied().unwrap_or(0);
+    Ok(read_answer((&services, &caller), &subscription, count))
 }
 
 /// `PUT /subscriptions/{id}`: replaces the document of the revision that `If-Match` names.
@@ -222,6 +229,7 @@ pub async fn remove(
     let change =
         async { services.subscription_service.remove(&subscription).await.map_err(problem) };
     actor.act(&services, planned, Box::pin(change)).await?;
+    services.metrics.forget("subscription", subscription.id.as_str());
     let caller = &actor.caller;
     tracing::info!(
         caller.id = %caller.id(),

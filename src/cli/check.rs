@@ -8,11 +8,10 @@ use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
 use crate::cli::check_log::{changed_schemas, lost_keys, other_issuer};
-use crate::cli::grant_file::{GrantFiles, add as add_grant};
 use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
 use crate::cli::{CommandResult, Context, Exit, Output};
-use crate::config::{self, Config, Texts};
+use crate::config::{self, Config, GrantFiles, Texts, add_grant};
 use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
 use crate::enrich::{AccessRule, Publications};

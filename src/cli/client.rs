@@ -101,8 +101,15 @@ impl Client {
     /// Ours: the gateway cannot be reached.
     pub async fn exchange(&self, request: RequestBuilder) -> Result<Response, Failure> {
         request.send().await.map_err(|error| {
-            Failure::ours(error.without_url())
-                .context(format!("cannot reach the gateway at {}; is it running?", self.base))
+            let (base, error) = (&self.base, error.without_url());
+            let what = match &error {
+                error if error.is_connect() => {
+                    format!("cannot reach the gateway at {base}; is it running?")
+                }
+                error if error.is_builder() => "cannot make the request".to_owned(),
+                _ => format!("the exchange with the gateway at {base} broke"),
+            };
+            Failure::ours(error).context(what)
         })
     }
 

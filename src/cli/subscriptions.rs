@@ -17,7 +17,9 @@ use crate::cli::pull::PullArgs;
 use crate::cli::subscription_changes::{
     DropArgs, SecretArgs, drop_retries, rotate_secret, show_with_warnings,
 };
-use crate::cli::{Client, CommandResult, Context, Exit, Failure, pull, subscription_file};
+use crate::cli::{
+    Client, CommandResult, Context, Exit, Failure, pull, subscription_file, subscriptions_why,
+};
 use crate::event::{ConsumerId, EventId, QualifiedName, SubscriptionReference};
 use crate::subscriptions::{SubscriptionDocument, SubscriptionState};
 
@@ -31,6 +33,11 @@ pub enum Command {
     List(ListArgs),
     /// Show one, with its state and how far it has come
     Get {
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
+    },
+    /// Say whether one is behind, why, since when, whose turn it is, and which command helps
+    Why {
         /// The subscription: its name, `consumer/name`, or its id
         id: SubscriptionReference,
     },
@@ -192,6 +199,8 @@ pub(super) const COLUMNS: &[ListColumn] = &[
     column("Sequence", "/progress/sequence"),
     column("Behind", "/progress/behind"),
     column("Retrying", "/progress/retrying"),
+    column("Failing since", "/progress/failingSince"),
+    column("Dead letters", "/deadLetters"),
     column("Breaker", "/progress/breaker"),
 ];
 
@@ -228,6 +237,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             list((&client, output), "/subscriptions", &query, shown).await?;
         }
         Command::Get { id } => show(output, &client.get(&path(&id)).await?),
+        Command::Why { id } => return subscriptions_why::run(&id, context).await,
         Command::Create { file } => {
             show_with_warnings(output, &create(&client, &subscription_file::read(&file)?).await?);
         }

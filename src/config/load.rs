@@ -41,6 +41,8 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     let text = fs::read_to_string(path)
         .map_err(|source| LoadError::Unreadable { path: name.clone(), source })?;
     let config = read(&name, &text).map_err(LoadError::Mistakes)?;
+    let written = config.as_written();
+    let config = Config { written, ..config };
     Ok(config.relative_to(path.parent().unwrap_or(Path::new("."))))
 }
 

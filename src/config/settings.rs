@@ -79,6 +79,10 @@ pub struct Config {
     /// Whether this process delivers nothing: a word of its command line.
     #[serde(skip)]
     pub no_delivery: bool,
+    /// The settings as their file says them, before paths were made relative to it; null if there is no
+    /// file.
+    #[serde(skip)]
+    pub written: serde_json::Value,
 }
 
 impl Default for Config {
@@ -108,6 +112,7 @@ impl Default for Config {
             logging: telemetry::Config::default(),
             directory: PathBuf::new(),
             no_delivery: false,
+            written: serde_json::Value::Null,
         }
     }
 }

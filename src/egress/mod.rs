@@ -23,9 +23,11 @@ mod embedded;
 mod guard;
 mod network;
 mod network_failure;
+mod open_connections;
 mod special;
 mod stream;
 mod tls;
+mod trust;
 
 pub use aws_endpoints::is_aws_host;
 pub use client::{AGENT, ENCODING, ExchangeError, GuardedAnswer, GuardedClient, GuardedRequest};
@@ -34,4 +36,5 @@ pub use config::EgressConfig;
 pub use guard::{Egress, EgressRefusal, Scheme};
 pub use network::{Network, NetworkError};
 pub use network_failure::{NetworkFailure, Unresolved};
-pub use tls::{ClientTls, TlsError};
+pub use tls::ClientTls;
+pub use trust::{ReadTrust, TlsError, TrustChanges, TrustedAuthority};

@@ -23,6 +23,7 @@ mod event_digest;
 mod event_time;
 mod extension;
 mod fault;
+mod hexadecimal;
 mod id;
 mod item_index;
 pub mod json;
@@ -62,6 +63,7 @@ pub use extension::{
     AttributeName, AttributeNameError, AttributeValue, AttributeValueError, is_attribute_name,
 };
 pub use fault::{Blame, Fault};
+pub(crate) use hexadecimal::write_hexadecimal;
 pub use id::{EventId, EventIdError};
 pub use item_index::{is_false_index, is_item_index};
 pub use names::{

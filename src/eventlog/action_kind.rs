@@ -73,8 +73,10 @@ kinds! {
     RefuseAccess: "refuse-access";
     /// A caller was added.
     AddCaller: "add-caller";
-    /// The scopes of a caller were replaced.
+    /// The scopes of a caller or its end were replaced.
     ChangeCaller: "change-caller";
+    /// A caller was given another key.
+    RotateCallerKey: "rotate-caller-key";
     /// A caller was removed.
     RemoveCaller: "remove-caller";
     /// Signing keys that were missing were made.

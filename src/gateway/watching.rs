@@ -1,7 +1,7 @@
 //! Acts on what delivery tells: closes, pauses, counts, and publishes operational events.
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::api::Services;
 use crate::deliver::DeliverySignal;
@@ -13,8 +13,9 @@ use crate::telemetry::{Metric, error_chain};
 /// Acts on every signal until nobody can send one any more.
 pub(super) async fn watch(
     services: &Services,
-    mut signals: mpsc::UnboundedReceiver<DeliverySignal>,
+    signals: &Mutex<mpsc::UnboundedReceiver<DeliverySignal>>,
 ) {
+    let mut signals = signals.lock().await;
     while let Some(signal) = signals.recv().await {
         match signal {
             DeliverySignal::SinkGone { subscription, words } => {

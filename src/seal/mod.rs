@@ -32,6 +32,7 @@ mod receipt_signing;
 mod sealed;
 mod signed;
 mod text;
+mod token_text;
 #[cfg(test)]
 mod tests;
 
@@ -55,3 +56,4 @@ pub use opened::Opened;
 pub use receipt::{Delivered, Receipt, ReceiptFault, ReceiptReader};
 pub use receipt_signing::sign_receipt;
 pub use sealed::{Options, Sealed, seal};
+pub use token_text::TokenText;

@@ -1,5 +1,6 @@
 //! The way out, on one screen: seal, send, judge, record.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ impl Attempter {
             sequence: None,
             replay: None,
             attempt: 1,
-            token,
+            token: token.into(),
         }
     }
 
@@ -173,9 +174,10 @@ impl Attempter {
         let mut answer = answer.unwrap_or_else(none);
         let receipt = self.check(delivery, sealed.as_ref(), &mut answer).await;
         if answer.kind == AnswerKind::OtherKey {
-            self.sealer.renew(delivery).await;
+            // What is seldom needed is not part of every attempt's size, here and below.
+            Box::pin(self.sealer.renew(delivery)).await;
         } else if let Some(sealed) = sealed.filter(|_| !answer.is_yes()) {
-            self.sealer.keep(delivery, sealed).await;
+            Box::pin(self.sealer.keep(delivery, sealed)).await;
         }
         let now = self.clock.now();
         let situation = Situation {
@@ -208,7 +210,8 @@ impl Attempter {
     ) -> Option<Result<SignedReceipt, ReceiptFault>> {
         let receipts = delivery.subscription.receipts.as_deref().filter(|_| answer.is_yes())?;
         let token = sealed?.token();
-        let checked = self.receipts.check((delivery, receipts), token, &answer.body).await;
+        let check = self.receipts.check((delivery, receipts), token, &answer.body);
+        let checked = Box::pin(check).await;
         if let (Err(fault), true) = (&checked, receipts.required) {
             *answer = answer.clone().without_receipt(*fault);
         }
@@ -262,7 +265,7 @@ pub(super) fn parcel(
         sequence: None,
         replay: None,
         attempt: delivery.attempts.saturating_add(1),
-        token: sealed.token().to_owned(),
+        token: sealed.sealed_token(),
     };
     let mode = subscription.document.config.content_mode;
     if mode == ContentMode::Set {
@@ -272,16 +275,19 @@ pub(super) fn parcel(
         let is_for_bus = subscription.document.protocol == Protocol::EventBridge;
         return if mode.is_binary() && !is_for_bus { bare } else { nameless(bare, issuer) };
     }
-    let shown = |(name, value): (&'static str, String)| match name {
+    let shown = |(name, value): (&'static str, Cow<'_, str>)| match name {
         // What is in the token is said by the token's own media type.
         "datacontenttype" => None,
         "idempotencykey" => outer_key.map(|outer| (name, outer.to_string())),
-        _ => Some((name, value)),
+        _ => Some((name, value.into_owned())),
     };
     let extensions = event.clear_extensions();
+    // Room for all of them at once.
+    let mut attributes = Vec::with_capacity(8);
+    attributes.extend(event.clear_attributes().filter_map(shown));
     Parcel {
         name: Some(event.name().to_string()),
-        attributes: event.clear_attributes().filter_map(shown).collect(),
+        attributes,
         extensions: extensions.map(|(name, value)| (name.clone(), value.clone())).collect(),
         sequence: delivery.link.map(|(sequence, _)| sequence),
         replay: delivery.replay.clone(),

@@ -23,8 +23,8 @@ use crate::keys::{
     SigningKey,
 };
 use crate::seal::{
-    Checkpoint, Claims, ComingAccessEnd, PlaceClaims, SaltedClaims, Sealed, cloudevent_type, seal,
-    sign_checkpoint, sign_place,
+    Checkpoint, Claims, ComingAccessEnd, PlaceClaims, SaltedClaims, Sealed, TokenText,
+    cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, Epoch, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -85,6 +85,11 @@ impl SealedEvent {
     /// The token.
     pub fn token(&self) -> &str {
         self.sealed.token()
+    }
+
+    /// The token, shared.
+    pub fn sealed_token(&self) -> TokenText {
+        self.sealed.shared()
     }
 }
 
@@ -150,7 +155,7 @@ impl Sealer {
         };
         let now = self.parts.clock.now();
         if delivery.attempts > 0
-            && let Some(kept) = self.kept.get(&delivery.key()).await
+            && let Some(kept) = Box::pin(self.kept.get(&delivery.key())).await
             && kept.made_with == made_with
             && now < kept.at.after(SEALED_FOR)
         {

@@ -107,7 +107,8 @@ pub struct SinkAnswer {
 impl SinkAnswer {
     /// An answer of this kind, without words.
     pub fn new(kind: AnswerKind) -> Self {
-        let (detail, body) = (Arc::from(""), Bytes::new());
+        // The text without characters is one for all.
+        let (detail, body) = (Arc::default(), Bytes::new());
         Self { kind, status: None, retry_after: None, detail, body }
     }
 

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::deliver::sink::{BodyCut, SinkAnswer};
 use crate::event::{AttributeName, AttributeValue, ConsumerId, EventId, ReplayId, SubscriptionId};
+use crate::seal::TokenText;
 use crate::subscriptions::{Challenge, ContentMode, SealedCredential, Subscription};
 
 /// A sink, and how it is spoken to.
@@ -62,7 +63,7 @@ pub struct Parcel {
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// The sealed event.
-    pub token: String,
+    pub token: TokenText,
 }
 
 impl Parcel {

@@ -3,7 +3,7 @@
 use crate::deliver::outcome::{Delivery, Reason};
 use crate::deliver::worker::{Courier, RetriesToDrop};
 
-impl Courier {
+impl Courier<'_> {
     /// Makes dead letters of what still waits; an attempt that is in flight is left alone. What waits
     /// behind them in the order of a subject goes on: someone has decided.
     pub(super) fn drop_retries(&mut self, wanted: RetriesToDrop) {

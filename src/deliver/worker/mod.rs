@@ -12,6 +12,7 @@ mod courier_dropping;
 mod courier_expiry;
 mod courier_order;
 mod courier_outage;
+mod courier_replays;
 mod courier_withholding;
 mod decider;
 mod expiry;
@@ -25,14 +26,18 @@ mod progress;
 mod pull_worker;
 mod reader;
 mod recall;
+mod replayed;
 mod retries;
 mod sequence_checkpoints;
+mod serving;
 mod subject_queues;
+mod unwritten;
 mod withholding;
 
 pub use ack_state::AckState;
 pub use context::{
-    DeliveryContext, RetriesToDrop, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding,
+    DeliveryContext, KeptDeliveries, OldestRetry, RetriesToDrop, SubjectTurn, TurnQuestion,
+    WorkerCommand, WorkerEnds, WorkerStanding,
 };
 pub use courier::Courier;
 pub use decider::{Decider, EntryDecision, NotDecided};
@@ -48,4 +53,6 @@ pub use reader::{
     SubscriptionView,
 };
 pub use recall::recall;
+pub use replayed::{ReplayOutcome, ReplayTicket, ReplayedMatch};
+pub use serving::{DeliveryEnd, ServedSubscription};
 pub use withholding::is_withheld;

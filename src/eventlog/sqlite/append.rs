@@ -6,8 +6,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ambient::Entropy;
 use crate::event::{EventId, Salt, Subject, Timestamp, TraceContext};
-use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
+use crate::eventlog::id_generator::IdGenerator;
 use crate::eventlog::sqlite::recent::Recent;
+use crate::eventlog::sqlite::running::RunningTime;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
@@ -29,6 +30,8 @@ pub(super) struct Appending<'a> {
     pub(super) now: Timestamp,
     /// Entropy for new ids.
     pub(super) entropy: &'a dyn Entropy,
+    /// How long gateways have run on this log.
+    pub(super) running: RunningTime,
     /// The entries that were added so far.
     pub(super) entries: Vec<Arc<Entry>>,
     /// How far old entries were dropped.
@@ -85,13 +88,20 @@ impl Appending<'_> {
     fn repeat_of_origin(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
         let Some(origin) = draft.origin else { return Ok(None) };
         let known = self.recent.of_origin(self.connection, origin)?;
-        Ok(known.filter(|(_, at)| self.now.since(*at) < ORIGIN_WINDOW).map(|(event, _)| event))
+        let Some((event, at)) = known else { return Ok(None) };
+        let older = self.running.past_origins(self.connection)?;
+        Ok(Some(event).filter(|event| !older.has_event(*event, at)))
     }
 
     fn repeat_of_content(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
         let Some(window) = draft.deduplicate else { return Ok(None) };
         let known = self.recent.of_content(self.connection, draft, self.trimming.low_watermark)?;
-        Ok(known.filter(|(_, at)| self.now.since(*at) < window).map(|(event, _)| event))
+        // What a clock that was set back makes new again is told by its age; and where a clock that was set
+        // forward makes it old, it is kept once more rather than lost.
+        let known = known.filter(|(_, at)| self.now.since(*at) < window);
+        let Some((event, at)) = known else { return Ok(None) };
+        let older = self.running.older(self.connection, window)?;
+        Ok(Some(event).filter(|event| !older.has_event(*event, at)))
     }
 
     /// Keeps events that broke their contract, within the quota of each producer.

@@ -8,8 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::event::{ContentDigest, EventId, IdempotencyKey};
 use crate::eventlog::Draft;
-use crate::eventlog::sqlite::recent::Known;
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::rows::{self, Known};
 
 /// Contents that a sweep looks at for each entry that was dropped: at most about a third of the rows
 /// are then of entries that are gone.

@@ -142,6 +142,7 @@ mod tests {
     use crate::eventlog::sqlite::append::Appending;
     use crate::eventlog::sqlite::database::STEPS;
     use crate::eventlog::sqlite::recent::{Pace, Recent};
+    use crate::eventlog::sqlite::running::RunningTime;
     use crate::eventlog::sqlite::schemas::SchemaMarks;
     use crate::eventlog::sqlite::tree::TreeWriter;
     use crate::eventlog::sqlite::trim::Trimming;
@@ -168,6 +169,7 @@ mod tests {
             id_generator: IdGenerator::after(EventId::MIN, Position::START),
             now: Timestamp::EPOCH,
             entropy: &SystemEntropy,
+            running: RunningTime::resume(connection, (Timestamp::EPOCH, Duration::ZERO)).unwrap(),
             entries: Vec::new(),
             trimming: Trimming::resume(connection).unwrap(),
             tree: TreeWriter::resume(connection, Position::START).unwrap(),
@@ -187,7 +189,8 @@ mod tests {
     /// Takes an event, whose row lies in its part at once.
     fn append(appending: &mut Appending<'_>, draft: Draft) {
         appending.append(vec![draft]).unwrap();
-        let as_of = (appending.now, appending.trimming.low_watermark);
+        let older = appending.running.past_origins(appending.connection).unwrap();
+        let as_of = (&older, appending.trimming.low_watermark);
         appending.recent.go_on(appending.connection, 1, as_of).unwrap();
     }
 

@@ -2,11 +2,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::event::Timestamp;
 use crate::eventlog::Origin;
-use crate::eventlog::id_generator::ORIGIN_WINDOW;
-use crate::eventlog::sqlite::recent::Known;
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::rows::{self, Known};
+use crate::eventlog::sqlite::running::Older;
 
 /// The newest event with an origin, and when the log took it.
 pub(super) fn newest(connection: &Connection, origin: Origin) -> rusqlite::Result<Option<Known>> {
@@ -40,7 +38,7 @@ pub(super) fn sweep(
     connection: &Connection,
     after: &[u8],
     count: usize,
-    now: Timestamp,
+    older: &Older,
 ) -> rusqlite::Result<Vec<u8>> {
     let (last, looked_at): (Option<Vec<u8>>, i64) = connection
         .prepare_cached(
@@ -51,10 +49,18 @@ pub(super) fn sweep(
             Ok((row.get(0)?, row.get(1)?))
         })?;
     let Some(last) = last else { return Ok(Vec::new()) };
-    let expired = now.before(ORIGIN_WINDOW).unix_nanos();
     connection
-        .prepare_cached("DELETE FROM origins WHERE origin > ? AND origin <= ? AND accepted <= ?")?
-        .execute(params![after, last, expired])?;
+        .prepare_cached(
+            "DELETE FROM origins WHERE origin > ? AND origin <= ?
+               AND (event <= ? OR event <= ? AND accepted < ?)",
+        )?
+        .execute(params![
+            after,
+            last,
+            older.through.event.to_bytes(),
+            older.uncounted.event.to_bytes(),
+            older.before.unix_nanos()
+        ])?;
     // At the end of the table, the next sweep begins at the front again.
     Ok(if looked_at < rows::signed(count as u64) { Vec::new() } else { last })
 }

@@ -14,7 +14,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
 use crate::event::{ContentDigest, EventId, IdempotencyKey, Timestamp};
-use crate::eventlog::id_generator::ORIGIN_WINDOW;
+use crate::eventlog::sqlite::rows::Known;
+use crate::eventlog::sqlite::running::Older;
 use crate::eventlog::sqlite::{contents, envelopes, origins, rows};
 use crate::eventlog::{Draft, LowWatermark, Origin, Position};
 
@@ -37,9 +38,6 @@ impl Pace {
     #[cfg(test)]
     pub(super) const AT_ONCE: Self = Self { full: 0, step: 1 };
 }
-
-/// An event as repeats are told it, and when the log took it.
-pub(super) type Known = (EventId, Timestamp);
 
 /// The first bytes of a SHA-256 over the digest and the publication: with the key, which content it is.
 type ContentName = [u8; 16];
@@ -66,8 +64,8 @@ struct Generation {
     envelopes: BTreeSet<(i64, i64, Position)>,
     /// The first and the last event.
     span: Option<(Position, Position)>,
-    /// When the first one came.
-    begun: Option<Timestamp>,
+    /// The first event, and when it came.
+    begun: Option<Known>,
 }
 
 /// A row of the table.
@@ -91,7 +89,7 @@ impl Generation {
         self.contents.insert((row.key, content_name(row.digest, &row.publication)), at);
         self.envelopes.insert((envelopes::part(at), row.envelope, at));
         self.span = Some((self.span.map_or(at, |(first, _)| first), at));
-        self.begun.get_or_insert(row.accepted);
+        self.begun.get_or_insert((row.event, row.accepted));
     }
 
     fn events(&self) -> u64 {
@@ -200,12 +198,11 @@ impl Recent {
         &mut self,
         connection: &Connection,
         events: usize,
-        (now, low_watermark): (Timestamp, LowWatermark),
+        (older, low_watermark): (&Older, LowWatermark),
     ) -> rusqlite::Result<()> {
         self.owed += events;
-        let expired = now.before(ORIGIN_WINDOW);
         let is_over = |generation: &Generation| {
-            generation.begun.is_some_and(|begun| begun <= expired)
+            generation.begun.is_some_and(|(event, at)| older.has_event(event, at))
                 || generation.span.is_some_and(|(first, _)| first <= low_watermark.position)
         };
         let is_due = self.filling.events() > self.pace.full || is_over(&self.filling);
@@ -221,7 +218,7 @@ impl Recent {
             return Ok(());
         }
         let most = ROWS * std::mem::take(&mut self.owed).max(self.pace.step);
-        self.let_go(connection, most, (expired, low_watermark))?;
+        self.let_go(connection, most, (older, low_watermark))?;
         if self.going.is_empty() {
             let through = last.min(Position(first.0.saturating_add(most as u64)));
             connection
@@ -237,11 +234,12 @@ impl Recent {
         &mut self,
         connection: &Connection,
         most: usize,
-        (expired, low_watermark): (Timestamp, LowWatermark),
+        (older, low_watermark): (&Older, LowWatermark),
     ) -> rusqlite::Result<()> {
         for _ in 0..most {
             let Some((origin, at)) = self.going.origins.pop_first() else { break };
-            if let Some(row) = read(connection, at)?.filter(|row| row.accepted > expired) {
+            let row = read(connection, at)?;
+            if let Some(row) = row.filter(|row| !older.has_event(row.event, row.accepted)) {
                 origins::remember(connection, origin, (row.event, row.accepted))?;
             }
         }
@@ -340,6 +338,7 @@ mod tests {
     use crate::eventlog::id_generator::IdGenerator;
     use crate::eventlog::sqlite::append::Appending;
     use crate::eventlog::sqlite::database::{Database, STEPS};
+    use crate::eventlog::sqlite::running::RunningTime;
     use crate::eventlog::sqlite::schemas::SchemaMarks;
     use crate::eventlog::sqlite::tree::TreeWriter;
     use crate::eventlog::sqlite::trim::Trimming;
@@ -400,6 +399,7 @@ mod tests {
         ids: IdGenerator,
         pace: Pace,
         recent: Option<Recent>,
+        running: Option<RunningTime>,
         plain: Vec<Plain>,
     }
 
@@ -410,11 +410,14 @@ mod tests {
                 connection.execute_batch(step).unwrap();
             }
             let ids = IdGenerator::after(EventId::MIN, Position::START);
-            Self { connection, ids, pace: FEW, recent: None, plain: Vec::new() }
+            let (recent, running, plain) = (None, None, Vec::new());
+            Self { connection, ids, pace: FEW, recent, running, plain }
         }
 
         /// Does something in a transaction, as the writer does.
         fn write(&mut self, work: impl FnOnce(&mut Appending<'_>) -> usize, is_kept: bool) {
+            let begin = || RunningTime::resume(&self.connection, (START, Duration::ZERO)).unwrap();
+            let running = *self.running.get_or_insert_with(begin);
             self.connection.execute_batch("BEGIN").unwrap();
             let resume = || Recent::resume(&self.connection, self.pace).unwrap();
             let mut appending = Appending {
@@ -422,6 +425,7 @@ mod tests {
                 id_generator: self.ids,
                 now: START,
                 entropy: &SystemEntropy,
+                running,
                 entries: Vec::new(),
                 trimming: Trimming::resume(&self.connection).unwrap(),
                 tree: TreeWriter::resume(&self.connection, self.ids.head()).unwrap(),
@@ -431,7 +435,8 @@ mod tests {
             let events = work(&mut appending);
             let Appending { id_generator, trimming, mut tree, mut recent, .. } = appending;
             tree.flush(&self.connection).unwrap();
-            recent.go_on(&self.connection, events, (START, trimming.low_watermark)).unwrap();
+            let as_of = (&running.past_origins(&self.connection).unwrap(), trimming.low_watermark);
+            recent.go_on(&self.connection, events, as_of).unwrap();
             if is_kept {
                 self.connection.execute_batch("COMMIT").unwrap();
                 (self.ids, self.recent) = (id_generator, Some(recent));
