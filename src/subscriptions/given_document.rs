@@ -9,14 +9,16 @@ use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer as _, MapAccess,
 use serde::{Deserialize, de};
 use serde_json::Value;
 
+use crate::event::{Blame, Fault};
 use crate::subscriptions::SubscriptionDocument;
 
 /// What an answer shows of a subscription beside its document.
-const TOLD: [&str; 13] = [
+const TOLD: [&str; 14] = [
     "access",
     "asked",
     "created",
     "credential",
+    "deadLetters",
     "externalId",
     "formerSecretUntil",
     "handshake",
@@ -37,15 +39,36 @@ pub struct GivenDocument {
     pub told: BTreeMap<String, Value>,
 }
 
+/// A member that an answer tells, in a document that is none.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("/{0}: leave it out: the gateway says it, and nobody asks for it")]
+pub struct ToldMember(String);
+
+impl Blame for ToldMember {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+}
+
 impl GivenDocument {
     /// The document alone, to make a subscription of it: one that is an answer is of another, whose id it
     /// does not take where it has a name.
-    pub fn for_another(self) -> SubscriptionDocument {
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it has members that only an answer has, and every answer says when its
+    /// subscription was created, so that somebody seems to ask for them.
+    pub fn for_another(self) -> Result<SubscriptionDocument, ToldMember> {
+        if let (false, Some(first)) =
+            (self.told.contains_key("created"), self.told.first_key_value())
+        {
+            return Err(ToldMember(first.0.clone()));
+        }
         let mut document = self.document;
         if !self.told.is_empty() && document.name.is_some() {
             document.id = None;
         }
-        document
+        Ok(document)
     }
 }
 
@@ -151,10 +174,19 @@ mod tests {
         let plain: SubscriptionDocument = serde_json::from_value(document()).unwrap();
         assert_eq!(given.document, plain);
         assert!(given.told.keys().eq(TOLD.iter()), "{:?}", given.told.keys());
-        let id = |given: GivenDocument| given.for_another().id;
+        let id = |given: GivenDocument| given.for_another().unwrap().id;
         assert_eq!(id(given), None, "it is another's");
         let alone = serde_json::from_value::<GivenDocument>(document()).unwrap();
         assert!(alone.told.is_empty() && id(alone).is_some());
+    }
+
+    #[test]
+    fn what_only_an_answer_tells_is_refused_where_there_is_none() {
+        let mut asked = document();
+        asked["externalId"] = json!("x");
+        let given: GivenDocument = serde_json::from_value(asked).unwrap();
+
+        assert_eq!(given.for_another().unwrap_err(), ToldMember("externalId".to_owned()));
     }
 
     #[test]
