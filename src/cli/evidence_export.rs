@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::EvidenceQuery;
 use crate::cli::{CommandResult, Context, Exit, Failure, Output};
-use crate::event::{EventId, SubscriptionReference};
+use crate::event::{EventBound, SubscriptionReference};
 
 /// What to export.
 #[derive(Debug, clap::Args)]
@@ -19,12 +19,13 @@ pub struct Args {
     /// The subscription: its name, `consumer/name`, or its id
     #[arg(long, value_name = "ID")]
     subscription: SubscriptionReference,
-    /// The first event; from the start, if not given
-    #[arg(long, value_name = "ULID")]
-    from: Option<EventId>,
-    /// The last event; up to the newest, if not given
-    #[arg(long, value_name = "ULID")]
-    to: Option<EventId>,
+    /// Where to begin, included: an event, or a time in RFC 3339 at which it was accepted; from the start,
+    /// if not given
+    #[arg(long, value_name = "ULID|TIME")]
+    from: Option<EventBound>,
+    /// Where to end, included: an event or a time; up to the newest, if not given
+    #[arg(long, value_name = "ULID|TIME")]
+    to: Option<EventBound>,
     /// The file, which must not be there yet; `-` for standard output, and then the summary goes to
     /// standard error
     file: PathBuf,
