@@ -54,11 +54,14 @@ async fn close(services: &Services, told: &Subscription, words: &str) {
         Ok(_) => {
             tracing::warn!(
                 subscription.id = %id,
-                "Subscription {id} is closed: {words}",
+                "Subscription {} is closed: {words}", current.shown(),
             );
         }
         Err(error) => {
-            tracing::error!(error = %error_chain(&error), "Subscription {id} could not be closed");
+            tracing::error!(
+                subscription.id = %id, error = %error_chain(&error),
+                "Subscription {} could not be closed", current.shown(),
+            );
         }
     }
 }
@@ -78,7 +81,8 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
         Ok(paused) => {
             tracing::warn!(
                 subscription.id = %id,
-                "Subscription {id} is paused, {reason}; its events are kept until it is resumed",
+                "Subscription {} is paused, {reason}; its events are kept until it is resumed",
+                current.shown(),
             );
             let labels = [id.as_str()];
             services.metrics.counter(Metric::SubscriptionsPaused, &labels).increment();
@@ -86,7 +90,10 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
             publish(services, "Subscription Paused", (&paused, since), about).await;
         }
         Err(error) => {
-            tracing::error!(error = %error_chain(&error), "Subscription {id} could not be paused");
+            tracing::error!(
+                subscription.id = %id, error = %error_chain(&error),
+                "Subscription {} could not be paused", current.shown(),
+            );
         }
     }
 }
@@ -99,7 +106,8 @@ async fn tell_of_proof(services: &Services, subscription: &Subscription) {
     let reason = subscription.reason.clone().unwrap_or_default();
     tracing::warn!(
         subscription.id = %id,
-        "Subscription {id} is pending and gets no events, its new sink or keys are not proved: {reason}",
+        "Subscription {} is pending and gets no events, its new sink or keys are not proved: {reason}",
+        subscription.shown(),
     );
     services.metrics.counter(Metric::SubscriptionsPending, &[id.as_str()]).increment();
     let is_given_up = handshake.due.is_none() && handshake.attempts > 0;
@@ -144,7 +152,7 @@ pub(super) async fn publish(
                 subscription.id = %subscription.id,
                 code = refusal.code,
                 "The operational event `{detail_type}` of subscription {} was not taken",
-                subscription.id,
+                subscription.shown(),
             );
         }
     }
