@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications, Wanting};
-use crate::event::{Blame, EventId, EventProducer, Fault};
+use crate::event::{Blame, EventId, EventProducer, Fault, OWN_SOURCE};
 use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
 use crate::gateway::Crossing;
 use crate::gateway::choosing::{Choosing, undecided};
@@ -167,7 +167,9 @@ impl Inbound {
         let received = Arc::new(Received { repeatable, ..received });
         let mut prepared = Prepared::default();
         let wanted = self.choosing.wanted_by(&received, producer).await;
-        if wanted.wanting.is_empty() && wanted.undecided.is_empty() {
+        let is_unwanted = wanted.wanting.is_empty() && wanted.undecided.is_empty();
+        // Nobody has to publish what the gateway says of itself.
+        if is_unwanted && received.envelope.source != OWN_SOURCE {
             self.unwanted.note(&received.envelope.source, &received.envelope.detail_type);
         }
         let refused: Vec<_> =
