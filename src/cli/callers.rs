@@ -8,9 +8,20 @@ use serde_json::json;
 use crate::ambient::{SystemClock, SystemEntropy};
 use crate::api::{CallerRecord, Callers, Scope};
 use crate::cli::acting::act;
-use crate::cli::{Column, CommandResult, Context, Exit, Failure};
+use crate::cli::data_directory::must_have_log;
+use crate::cli::{Column, CommandResult, Context, DataDirectory, Exit, Failure};
 use crate::event::CallerId;
 use crate::eventlog::{ActionKind, SqliteRegistry};
+use crate::gateway::check_log_is_there;
+
+/// What to do, and where.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    data: DataDirectory,
+    #[command(subcommand)]
+    command: Command,
+}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -50,8 +61,13 @@ const COLUMNS: &[Column<CallerRecord>] = &[
 ];
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> CommandResult {
-    let config = context.config()?;
+pub async fn run(Args { data, command }: Args, context: &Context) -> CommandResult {
+    let config = data.config(context)?;
+    if matches!(command, Command::Add { .. }) {
+        check_log_is_there(&config).map_err(Failure::blame)?;
+    } else {
+        must_have_log(&config)?;
+    }
     let registry =
         SqliteRegistry::open(&config.data_dir, Arc::new(SystemClock)).map_err(Failure::blame)?;
     let registry = Arc::new(registry);

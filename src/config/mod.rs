@@ -11,11 +11,14 @@
 mod contradictions;
 mod folder;
 mod load;
+mod ranges;
 mod secret;
 mod settings;
+mod shown_path;
 
 pub use contradictions::contradictions;
 pub use folder::{Texts, folder};
 pub use load::{LoadError, load};
 pub use secret::{SecretError, secret};
 pub use settings::{Config, schema};
+pub use shown_path::{DEFAULT_FILE, command, is_same_place, on_disk, shown_path};

@@ -28,6 +28,7 @@ mod lifecycle;
 mod log_checkpoint;
 mod log_lives;
 mod machine;
+mod missing_log;
 mod own_issuer;
 mod own_keys;
 mod quotas;
@@ -57,5 +58,6 @@ pub use log_checkpoint::{
 };
 pub use log_lives::{KnownLives, LivesBeside};
 pub use machine::Machine;
+pub use missing_log::{MissingLog, check_log_is_there};
 pub use own_issuer::check_issuer;
 pub use own_keys::{OwnKeys, check_keys, make_keys, read_keys, renew_outer_keys, unopened};
