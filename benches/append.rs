@@ -68,6 +68,7 @@ async fn main() {
         row.print(&plain, &mut table);
     }
     println!("{table}");
+    written().await;
     println!("{:.2} us of it for the salt and the digest under it", digest_cost());
     println!("ratios: against the plain loop; higher is better for the rate, lower for the CPU");
 }
@@ -157,6 +158,82 @@ async fn log(batch: usize, producers: u64) -> Row {
     row
 }
 
+/// Prints what goes to the disk for each of many events in groups, as a ratio to one plain table with the
+/// same columns. The log has three orders of keys to keep beside it.
+#[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are small")]
+async fn written() {
+    const EVENTS: usize = 200_000;
+    const GROUP: usize = 64;
+    let Some(before) = written_bytes() else { return };
+    plain_groups(EVENTS, GROUP);
+    let plain = written_bytes().unwrap_or(before) - before;
+    let before = plain + before;
+    let (directory, metrics) = (TempDir::new().unwrap(), Metrics::new());
+    let log = open(&directory, &metrics);
+    let mut draft = drafts(7);
+    for _ in 0..EVENTS / GROUP {
+        log.append((0..GROUP).map(|_| draft()).collect()).await.unwrap();
+    }
+    log.close().await.unwrap();
+    let own = written_bytes().unwrap_or(before) - before;
+    let each = |bytes: u64| bytes as f64 / EVENTS as f64 / 1024.0;
+    println!(
+        "{EVENTS} events in groups of {GROUP}: {:.1} KiB written for each, {:.1} KiB by one plain table: {:.2}x\n",
+        each(own),
+        each(plain),
+        own as f64 / plain as f64,
+    );
+}
+
+/// Inserts events in groups into one table with the columns of the log.
+fn plain_groups(events: usize, group: usize) {
+    let directory = TempDir::new().unwrap();
+    let mut connection = Connection::open(directory.path().join("plain.db")).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             PRAGMA wal_autocheckpoint = 2048;
+             CREATE TABLE events (position INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,
+               source TEXT, type TEXT, subject TEXT, time INTEGER, idempotency_key BLOB,
+               digest BLOB, data TEXT, accepted INTEGER, publication TEXT, envelope_id TEXT);",
+        )
+        .unwrap();
+    let mut draft = drafts(7);
+    for number in 0..events / group {
+        let transaction = connection.transaction().unwrap();
+        for at in 0..group {
+            let (draft, position) = (draft(), (number * group + at) as u64);
+            transaction
+                .prepare_cached(
+                    "INSERT INTO events (id, source, type, subject, time, idempotency_key, digest,
+                       data, accepted, publication, envelope_id)
+                     VALUES (?, ?, ?, ?, 0, ?, ?, ?, 0, ?, ?)",
+                )
+                .unwrap()
+                .execute(params![
+                    EventId::first_of(position).to_bytes(),
+                    draft.source.as_str(),
+                    draft.event_type.as_str(),
+                    draft.subject.as_ref().map(Subject::as_str),
+                    draft.idempotency_key.to_bytes(),
+                    [draft.digest.to_bytes(), draft.digest.to_bytes()].concat().get(..48),
+                    draft.data.text(),
+                    draft.publication,
+                    draft.envelope_id,
+                ])
+                .unwrap();
+        }
+        transaction.commit().unwrap();
+    }
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+}
+
+/// What this process has written to files, as Linux counts it.
+fn written_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/io").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.parse().ok()
+}
+
 /// Appends single events at a steady rate, as many quiet producers do, none waiting for another.
 async fn paced(rate: u32) -> Row {
     let (directory, metrics) = (TempDir::new().unwrap(), Metrics::new());
@@ -224,7 +301,7 @@ fn drafts(seed: u64) -> impl FnMut() -> Draft {
     let source = EventSource::new("/payments").unwrap();
     let event_type = EventType::new("Payment.Authorised").unwrap();
     let subject = Subject::new("Payment.Authorised").unwrap();
-    let (publication, envelope_id) = (Arc::from("payments/Payment.Authorised"), Arc::from("e-1"));
+    let publication = Arc::from("payments/Payment.Authorised");
     let data = Data::from_text(data());
     move || {
         let mut bytes = [0; 64];
@@ -243,7 +320,7 @@ fn drafts(seed: u64) -> impl FnMut() -> Draft {
             context: None,
             data: data.clone(),
             publication: Arc::clone(&publication),
-            envelope_id: Arc::clone(&envelope_id),
+            envelope_id: format!("{:032x}", u128::from_be_bytes(*key)).into(),
             origin: Some(Origin(origin.try_into().unwrap())),
             deduplicate: None,
             observed: None,

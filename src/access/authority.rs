@@ -20,6 +20,8 @@ const CLOSED_KIND: &str = "closed-publications";
 /// Who has decided the grants that the gateway gives to whoever heard a publication before it was
 /// closed.
 pub const BY_UPGRADE: &str = "upgrade";
+/// Who has decided the grants that a gateway finds in files when it is told to reload.
+pub const BY_FILES: &str = "files";
 
 /// What is kept of the publications as they were when the gateway ran last.
 #[derive(Default, Deserialize, PartialEq, Serialize)]
@@ -81,15 +83,7 @@ impl Access {
             None => ClosedPublications::default(),
         };
         let mut known = Known { closed: kept.publications, ..Known::default() };
-        for one in publications {
-            let (name, event_name) = (Arc::clone(&one.name), Arc::clone(&one.event_name));
-            if one.by_grant {
-                known.closed.insert(name, event_name);
-            } else {
-                known.closed.remove(&name);
-                known.public.insert(name, event_name);
-            }
-        }
+        known.publish(publications);
         for record in parts.registry.list(KIND).await? {
             known.put(read(&record)?);
         }
@@ -285,6 +279,14 @@ impl Access {
                 .closed
                 .iter()
                 .any(|(name, event)| chooses(event) && known.lets(consumer, name, at))
+    }
+
+    /// The names of the events that a consumer may hear something of.
+    pub fn event_names_heard(&self, consumer: &ConsumerId) -> Vec<Arc<str>> {
+        let (known, at) = (self.known.load(), (Position(u64::MAX), self.now()));
+        let is_let = |name: &str| known.lets(consumer, name, at);
+        let closed = known.closed.iter().filter(|(name, _)| is_let(name));
+        known.public.values().chain(closed.map(|(_, event)| event)).map(Arc::clone).collect()
     }
 
     /// Every grant, in the order of their names.

@@ -42,7 +42,7 @@ impl Access {
         if self.grant(&id).is_some() {
             return Err(AccessError::Exists(id));
         }
-        self.must_have_room((&document.consumer, document.publication.domain()), now)?;
+        self.must_have_room((&document.consumer, document.publication.domain()), (now, &[]))?;
         let mut grant = Grant {
             record: id.to_string(),
             name: id.name().clone(),
@@ -67,26 +67,43 @@ impl Access {
         Ok(Arc::new(grant))
     }
 
+    /// Whether there is room for these grants one after the other, none of which is there.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there are too many; with the index of the first for which there is no room.
+    pub fn check_room(&self, coming: &[&GrantDocument]) -> Result<(), (usize, AccessError)> {
+        let now = self.now();
+        for (before, document) in coming.iter().enumerate() {
+            let given = coming.get(..before).unwrap_or_default();
+            let whose = (&document.consumer, document.publication.domain());
+            self.must_have_room(whose, (now, given)).map_err(|error| (before, error))?;
+        }
+        Ok(())
+    }
+
     /// By what the domain has given itself, so that it neither learns what others have given nor takes
     /// their room.
     fn must_have_room(
         &self,
         (consumer, domain): (&ConsumerId, &str),
-        now: Timestamp,
+        (now, coming): (Timestamp, &[&GrantDocument]),
     ) -> Result<(), AccessError> {
         let (known, most) = (self.known(), self.parts.config.grants_per_consumer);
-        if known.open_grants((consumer, domain), now) >= most as usize {
+        let coming_of_domain = coming.iter().filter(|one| one.publication.domain() == domain);
+        let coming_of_both = coming_of_domain.clone().filter(|one| one.consumer == *consumer);
+        if known.open_grants((consumer, domain), now) + coming_of_both.count() >= most as usize {
             let why =
                 format!("consumer `{consumer}` has {most} grants of `{domain}`; recall one first");
             return Err(AccessError::TooMany(why));
         }
         let open = known.grants.values().filter(|grant| grant.ended.is_none());
         let of_domain = open.clone().filter(|grant| grant.publication.domain() == domain).count();
-        if of_domain >= MOST_OF_DOMAIN {
+        if of_domain + coming_of_domain.count() >= MOST_OF_DOMAIN {
             let why = format!("there are {MOST_OF_DOMAIN} grants of `{domain}` already");
             return Err(AccessError::TooMany(why));
         }
-        if open.count() >= MOST_GRANTS {
+        if open.count() + coming.len() >= MOST_GRANTS {
             return Err(AccessError::TooMany(format!("there are {MOST_GRANTS} grants already")));
         }
         Ok(())

@@ -104,8 +104,8 @@ pub struct Grant {
     /// Why it was given.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
-    /// Who has decided it: a caller, or `upgrade` where the gateway gave it to whoever heard a
-    /// publication before it was closed.
+    /// Who has decided it: a caller, `upgrade` where the gateway gave it to whoever heard a
+    /// publication before it was closed, or `files` where a reload found it.
     pub decided_by: String,
     /// When it was made.
     pub created: Timestamp,

@@ -64,6 +64,21 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Puts the publications of the files in place. What was heard by grant only and stands in no file any
+    /// more stays so.
+    pub(super) fn publish(&mut self, publications: &[PublicationAccess]) {
+        self.public.clear();
+        for one in publications {
+            let (name, event_name) = (Arc::clone(&one.name), Arc::clone(&one.event_name));
+            if one.by_grant {
+                self.closed.insert(name, event_name);
+            } else {
+                self.closed.remove(&name);
+                self.public.insert(name, event_name);
+            }
+        }
+    }
+
     pub(super) fn put(&mut self, grant: Grant) {
         let id = grant.id();
         self.of_consumer.entry(grant.consumer.clone()).or_default().insert(id.clone());
@@ -117,9 +132,17 @@ impl Known {
         publication: &str,
         (position, now): (Position, Timestamp),
     ) -> bool {
-        if !self.closed.contains_key(publication) {
-            return true;
-        }
+        !self.closed.contains_key(publication)
+            || self.grants_let(consumer, publication, (position, now))
+    }
+
+    /// Whether grants alone let a consumer hear something of a publication.
+    pub(super) fn grants_let(
+        &self,
+        consumer: &ConsumerId,
+        publication: &str,
+        (position, now): (Position, Timestamp),
+    ) -> bool {
         let mut one = Entitlement::default();
         one.restrict(publication, self.stretches(consumer, publication));
         one.lets(publication, position, now)

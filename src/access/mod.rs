@@ -18,11 +18,12 @@ mod grant_state;
 mod history;
 mod known;
 mod publication_name;
+mod replacing;
 mod requests;
 #[cfg(test)]
 mod tests;
 
-pub use authority::{Access, AccessParts, BY_UPGRADE};
+pub use authority::{Access, AccessParts, BY_FILES, BY_UPGRADE};
 pub use config::Config;
 pub use entitlement::{Entitlement, HeardStretch};
 pub use error::AccessError;

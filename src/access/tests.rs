@@ -357,3 +357,41 @@ async fn a_grant_that_was_kept_under_its_name_alone_goes_on_as_its_domains() {
     assert!(!restarted.hears(&shop(), NAME));
     assert_eq!(restarted.grants().len(), 1);
 }
+
+#[tokio::test]
+async fn publications_are_replaced_at_once_and_what_was_closed_stays_closed() {
+    let fixture = Fixture::new();
+    let access = fixture.open(false).await;
+    let publication = |by_grant| PublicationAccess {
+        name: NAME.into(),
+        event_name: "Payment.Failed".into(),
+        by_grant,
+    };
+    assert!(access.hears(&shop(), NAME) && !access.holds_grant(&shop(), NAME));
+    assert_eq!(access.closed_by(&[publication(true)]), [publication(true)]);
+    assert_eq!(access.closed_by(&[publication(false)]), []);
+
+    access.replace_publications(&[publication(true)]);
+    assert!(!access.hears(&shop(), NAME));
+    assert_eq!(access.closed_by(&[publication(true)]), [], "it is closed already");
+    access.replace_publications(&[]);
+    assert!(access.is_by_grant(NAME), "no file names it, and nobody hears what it was");
+    access.give(document(""), "ops").await.unwrap();
+    assert!(access.hears(&shop(), NAME) && access.holds_grant(&shop(), NAME));
+    access.replace_publications(&[publication(false)]);
+    assert!(access.hears(&"other".parse().unwrap(), NAME));
+}
+
+#[tokio::test]
+async fn room_is_found_for_all_grants_that_come_together_or_the_first_beyond_is_named() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    let one = document("");
+
+    access.check_room(&[&one, &one, &one]).unwrap();
+    access.give(document(""), "ops").await.unwrap();
+    let (at, error) = access.check_room(&[&one, &one, &one]).unwrap_err();
+
+    assert_eq!(at, 2);
+    assert!(matches!(error, AccessError::TooMany(_)));
+}

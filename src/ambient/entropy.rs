@@ -22,17 +22,20 @@ pub trait Entropy: Send + Sync {
     }
 }
 
-/// The operating system's random bytes.
+/// Random bytes that the operating system has seeded.
+///
+/// They come of the cryptographic library's generator, which is seeded anew in time, after a fork and in a
+/// copied machine: to ask the kernel for each id and salt cost several calls for each event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
 
 impl Entropy for SystemEntropy {
     #[expect(
         clippy::expect_used,
-        reason = "no key or id may be made without entropy; a kernel that has none ends the process"
+        reason = "no key or id may be made without entropy; a machine that has none ends the process"
     )]
     fn fill(&self, buffer: &mut [u8]) {
-        getrandom::fill(buffer).expect("the operating system gives random bytes");
+        aws_lc_rs::rand::fill(buffer).expect("the machine gives random bytes");
     }
 }
 

@@ -14,6 +14,7 @@ mod fair_turns;
 mod host;
 mod measure;
 mod secret;
+mod supervision;
 mod tasks;
 mod turns;
 
@@ -24,5 +25,6 @@ pub use fair_turns::{FairTurn, FairTurns};
 pub use host::{host_name, user_id};
 pub use measure::{HumanDuration, MeasureError, Size};
 pub use secret::{Secret, SecretReference};
+pub use supervision::{Panicked, RestartBackoff, guarded, restarted};
 pub use tasks::Tasks;
 pub use turns::{Turn, Turns};

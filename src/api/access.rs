@@ -169,7 +169,7 @@ mod tests {
 
     fn caller(scopes: &[&str]) -> Caller {
         let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
-        Caller { key: [0; 32], id: "someone".parse().unwrap(), scopes }
+        Caller::for_test("someone", scopes)
     }
 
     #[test]

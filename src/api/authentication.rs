@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
-use crate::api::{Caller, Code, Problem, Services};
+use crate::api::{Caller, CallerError, Code, Problem, Services};
 
 /// No credential came.
 fn no_caller() -> Problem {
@@ -22,6 +22,18 @@ pub(super) fn not_valid() -> Problem {
     Problem::new(Code::Unauthorized, detail)
 }
 
+/// What a caller is told whose key was good once; nothing for a key that never was, as far as is known.
+pub(super) async fn ended(services: &Services, key: &str) -> Result<Option<Problem>, CallerError> {
+    let at = services.callers.ended(key).await?;
+    Ok(at.map(|at| {
+        let detail = format!(
+            "this key ended {at}; ask whoever runs the gateway for another one (`sealway callers \
+             rotate`) or another end (`sealway callers change --until`)"
+        );
+        Problem::new(Code::Unauthorized, detail)
+    }))
+}
+
 impl FromRequestParts<Arc<Services>> for Caller {
     type Rejection = Problem;
 
@@ -35,7 +47,9 @@ impl FromRequestParts<Arc<Services>> for Caller {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(not_valid());
         }
-        let caller = services.callers.identify(key.trim()).await?.ok_or_else(not_valid)?;
+        let Some(caller) = services.callers.identify(key.trim()).await? else {
+            return Err(ended(services, key.trim()).await?.unwrap_or_else(not_valid));
+        };
         services.rates.count(parts, caller, services.clock.now())
     }
 }

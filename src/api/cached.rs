@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 
 /// For ever: a year, the longest that caches take (RFC 8246).
 pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// Until an event names it, it may be another one by the next start.
+/// Until an event names it, it may be another one by the next start or reload.
 pub(super) const ASK_AGAIN: &str = "no-cache";
 
 /// For whoever asked, and asked again each time: access to it may end.

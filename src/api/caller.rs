@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{Code, Problem};
 use crate::event::{
-    CallerId, ConsumerId, DomainName, DomainNameError, EventProducer, ProducerKind,
+    CallerId, ConsumerId, DomainName, DomainNameError, EventProducer, ProducerKind, Timestamp,
 };
 use crate::source::{SourceRule, SourceRuleError, wants_source_of};
 
@@ -130,13 +130,31 @@ impl From<Scope> for String {
 /// A caller whose key was checked. As an argument of a handler it closes the route to strangers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// The digest of the key that it showed: the same name may be given to another one day.
+    /// The digest of the key that it showed.
     pub(super) key: [u8; 32],
+    /// The digest of its first key, whichever it showed: the same name may be given to another one day.
+    pub(super) identity: [u8; 32],
+    /// Whether it showed the key that it had before.
+    pub(super) is_former: bool,
+    /// Until when the key is good; nothing: until it is replaced or the caller removed.
+    pub(super) until: Option<Timestamp>,
     pub(super) id: CallerId,
     pub(super) scopes: Arc<[Scope]>,
 }
 
 impl Caller {
+    /// Whether the key that it showed is good at a moment.
+    pub(super) fn is_good(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
+    /// A caller for tests that is known by nothing.
+    #[cfg(test)]
+    pub(super) fn for_test(name: &str, scopes: Arc<[Scope]>) -> Self {
+        let (key, id) = ([0; 32], name.parse().unwrap());
+        Self { key, identity: key, is_former: false, until: None, id, scopes }
+    }
+
     /// The caller's name.
     pub const fn id(&self) -> &CallerId {
         &self.id
@@ -257,7 +275,7 @@ mod tests {
 
     fn caller(scopes: &[&str]) -> Caller {
         let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
-        Caller { key: [0; 32], id: "someone".parse().unwrap(), scopes }
+        Caller::for_test("someone", scopes)
     }
 
     #[test]

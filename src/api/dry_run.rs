@@ -161,7 +161,8 @@ async fn try_one(
 
 /// Whether a caller is told of a publication: of each that wants its event.
 fn may_be_told(services: &Services, caller: &Caller, trial: &Trial) -> bool {
-    let publication = services.publications.get(&trial.publication);
+    let documents = services.documents.load();
+    let publication = documents.publications.get(&trial.publication);
     let pattern = publication.map_or("{}", |publication| publication.pattern().text());
     !matches!(trial.verdict, TrialVerdict::Unwanted(_)) || caller.sees_publication(pattern)
 }

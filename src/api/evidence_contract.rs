@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::api::Services;
 use crate::api::publication_sight::{ContractSight, PublicationSight};
-use crate::contract::{ContractDocument, PartialMessage, SchemaAddress, partial_contract};
+use crate::contract::{Catalog, ContractDocument, PartialMessage, SchemaAddress, partial_contract};
 use crate::event::ConsumerId;
 use crate::eventlog::{ContractChoice, KeptSchema, LogError};
 
@@ -26,12 +26,13 @@ pub(super) async fn kept(
     let contract = schemas.kept_contract(&kept.contract_path, &choice).await?;
     let schema: Value = serde_json::from_str(&kept.schema)?;
     let sight = PublicationSight::of_consumer(services, consumer);
-    let now = services.catalog.document(&kept.contract_path);
+    let catalog = &sight.documents().catalog;
+    let now = catalog.document(&kept.contract_path);
     let is_of_now = now.is_some_and(|now| now.digest() == kept.contract.to_bytes());
     let is_whole = sight.contract(&kept.contract_path) == ContractSight::Whole
         && (is_of_now || sight.sees_all_closed());
     Ok(contract.map(|contract| {
-        let text = if is_whole { contract.text } else { partial(services, &kept, &schema).into() };
+        let text = if is_whole { contract.text } else { partial(catalog, &kept, &schema).into() };
         (text, schema)
     }))
 }
@@ -51,8 +52,8 @@ async fn schema(services: &Services, dataschema: &str) -> Result<Option<KeptSche
 }
 
 /// A contract of the message of one schema, for a consumer who may not read all of the whole one.
-fn partial(services: &Services, kept: &KeptSchema, schema: &Value) -> String {
-    let now = services.catalog.document(&kept.contract_path);
+fn partial(catalog: &Catalog, kept: &KeptSchema, schema: &Value) -> String {
+    let now = catalog.document(&kept.contract_path);
     let title = now.map_or(&*kept.contract_path, ContractDocument::title);
     let message = PartialMessage {
         // What the address names before the version.

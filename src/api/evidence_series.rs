@@ -18,6 +18,8 @@ use crate::seal::evidence::{Header, PreviousBundle, SeriesGap, SeriesPlace};
 pub struct SeriesStep {
     /// The last place and the SHA-256 of the bundle before it; nothing for the first one.
     pub after: Option<(SequenceCheckpoint, TokenDigest)>,
+    /// A place behind it up to which it was looked before and nothing matched.
+    pub looked: Option<SequenceCheckpoint>,
     /// Behind this position there is nothing in it.
     pub through: Position,
     /// Once it has so many bytes, it ends.
@@ -27,8 +29,12 @@ pub struct SeriesStep {
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
 pub enum SeriesOutcome {
-    /// There is nothing to bundle up to there, and nothing was written.
-    Nothing,
+    /// There is nothing to bundle up to there, and nothing was written. Where nothing matched either, the
+    /// next look may begin at a place.
+    Nothing {
+        /// That place.
+        looked: Option<SequenceCheckpoint>,
+    },
     /// A bundle was written.
     Bundle {
         /// Its last place.
@@ -66,9 +72,16 @@ pub async fn next_bundle(
     let header = Header { series: Some(SeriesPlace::First), ..header };
     let bounds = ExportBounds { through: step.through, bytes: step.bytes };
     let mut export = Export::new(services, (line, view), (header, bounds), (None, lines)).await;
-    let (place, is_heard) = export.first_heard(start.place).await?;
+    let is_there = |looked: &SequenceCheckpoint| {
+        let same = looked.sequence == start.place.sequence && looked.chain == start.place.chain;
+        same && looked.position > start.place.position
+    };
+    let from = step.looked.filter(is_there).unwrap_or(start.place);
+    let (place, is_heard) = export.first_heard(from).await?;
     if !is_heard {
-        return Ok(SeriesOutcome::Nothing);
+        // What matched and may not be heard may be heard again.
+        let looked = Some(place).filter(|place| place.sequence == start.place.sequence);
+        return Ok(SeriesOutcome::Nothing { looked });
     }
     if place.sequence != start.place.sequence {
         start.gap = start.gap.or(Some(SeriesGap::Withheld));

@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Response};
 
 use crate::api::acting::Actor;
 use crate::api::find_subscription::{find, find_to_change};
-use crate::api::jobs::{Job, find_job};
+use crate::api::jobs::find_job;
 use crate::api::{Caller, Services};
 use crate::event::ConsumerId;
+use crate::jobs::RunnableJob;
 use crate::subscriptions::Subscription;
 
 type State = Arc<Services>;
@@ -54,7 +55,7 @@ impl FromRequestParts<State> for FoundSubscription {
     }
 }
 
-impl<J: Job> FromRequestParts<State> for FoundJob<J> {
+impl<J: RunnableJob> FromRequestParts<State> for FoundJob<J> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, services: &State) -> Result<Self, Response> {
@@ -75,7 +76,7 @@ impl FromRequestParts<State> for SubscriptionToChange {
     }
 }
 
-impl<J: Job> FromRequestParts<State> for JobToChange<J> {
+impl<J: RunnableJob> FromRequestParts<State> for JobToChange<J> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, services: &State) -> Result<Self, Response> {

@@ -181,6 +181,12 @@ pub struct QuarantineListQuery {
     pub kind: Option<String>,
     /// Only what was sent by this caller, access key or queue (its ARN)
     pub producer: Option<String>,
+    /// Only what has a violation of this code
+    pub code: Option<String>,
+    /// Only what was set aside then or later; a time as RFC 3339 writes it
+    pub from: Option<String>,
+    /// Only what was set aside then or earlier; a time as RFC 3339 writes it
+    pub to: Option<String>,
 }
 
 /// Which grants are wanted.

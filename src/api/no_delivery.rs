@@ -1,10 +1,6 @@
 //! What a gateway refuses that was started to deliver nothing.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Request;
 
 use crate::api::{Code, Problem, Services};
 
@@ -18,23 +14,20 @@ fn is_signed(path: &str) -> bool {
     of_log && (path.ends_with("/checkpoint") || path.ends_with("/evidence"))
 }
 
-/// Refuses what would deliver, while the gateway runs with `--no-delivery`; all else passes.
-pub async fn hold_back(
-    State(services): State<Arc<Services>>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// What would deliver, while the gateway runs with `--no-delivery`, is answered with this problem; all else
+/// passes.
+pub(super) fn held_back(services: &Services, request: &Request) -> Option<Problem> {
     let path = request.uri().path();
     if services.log_proofs.is_set_back && is_signed(path) {
         let detail = "the log was set back; what would be signed in its name could contradict what was \
                       signed before, so run `sealway log restored` first";
-        return Problem::new(Code::WrongState, detail).into_response();
+        return Some(Problem::new(Code::WrongState, detail));
     }
     let of_delivery = DELIVERING.iter().any(|begin| path.starts_with(begin));
     let hands_out = path.ends_with("/events") || path.ends_with("/stream");
     if services.delivers || !of_delivery || (request.method().is_safe() && !hands_out) {
-        return next.run(request).await;
+        return None;
     }
     let detail = "this gateway was started with --no-delivery, to be looked at";
-    Problem::new(Code::WrongState, detail).into_response()
+    Some(Problem::new(Code::WrongState, detail))
 }

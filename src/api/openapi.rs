@@ -12,8 +12,8 @@ use crate::api::{
     access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
     exports, external_ids, grants, health, historical_keys, log, log_files, log_incarnations,
     log_proofs, oauth_token, poll, post_events, problem, problem_pages, published, pull,
-    quarantine, queues, receipts, redrives, replays, schemas, sink_credential, stream,
-    subscriptions, verify,
+    quarantine, quarantine_release, queues, receipts, redrives, replays, retries, schemas, secret,
+    settings, sink_credential, stream, subscriptions, verify, why,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -54,6 +54,7 @@ const SHOWN: &str = "ShownSubscription";
         health::live,
         health::ready,
         health::metrics,
+        settings::settings,
         actions::list,
         log::show,
         log_files::checkpoint,
@@ -85,11 +86,13 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::list,
         subscriptions::create,
         subscriptions::read,
+        why::why,
         subscriptions::replace,
         subscriptions::remove,
         sink_credential::replace,
         sink_credential::remove,
         verify::verify,
+        secret::rotate,
         external_ids::read,
         subscriptions::pause,
         subscriptions::resume,
@@ -105,6 +108,7 @@ const SHOWN: &str = "ShownSubscription";
         dead_letters::counts,
         dead_letters::all_counts,
         dead_letters::dismiss,
+        retries::drop_waiting,
         redrives::start,
         redrives::list,
         redrives::read,
@@ -117,6 +121,7 @@ const SHOWN: &str = "ShownSubscription";
         quarantine::counts,
         quarantine::read,
         quarantine::release,
+        quarantine_release::release,
         quarantine::remove,
     ),
     components(schemas(problem::Body))

@@ -7,7 +7,7 @@ use axum::http::request::Parts;
 
 use crate::access::Access;
 use crate::api::access::domain_of;
-use crate::api::{Caller, Code, Problem, Services};
+use crate::api::{Caller, Code, DocumentsInForce, Problem, Services};
 use crate::event::ConsumerId;
 
 /// The caller of a request to a route that is open to all, if it shows a key that is good.
@@ -51,6 +51,7 @@ enum Viewer<'a> {
 /// What someone may learn of publications.
 pub(super) struct PublicationSight<'a> {
     services: &'a Services,
+    documents: Arc<DocumentsInForce>,
     viewer: Viewer<'a>,
 }
 
@@ -58,12 +59,18 @@ impl<'a> PublicationSight<'a> {
     /// What a caller may learn.
     pub(super) fn of(services: &'a Services, caller: &'a MaybeCaller) -> Self {
         let viewer = caller.0.as_ref().map_or(Viewer::Nobody, Viewer::Caller);
-        Self { services, viewer }
+        Self { services, documents: services.documents.load_full(), viewer }
+    }
+
+    /// The contracts and publications that it is about.
+    pub(super) const fn documents(&self) -> &Arc<DocumentsInForce> {
+        &self.documents
     }
 
     /// What a consumer may learn, whoever asks for it.
-    pub(super) const fn of_consumer(services: &'a Services, consumer: &'a ConsumerId) -> Self {
-        Self { services, viewer: Viewer::Consumer(consumer) }
+    pub(super) fn of_consumer(services: &'a Services, consumer: &'a ConsumerId) -> Self {
+        let documents = services.documents.load_full();
+        Self { services, documents, viewer: Viewer::Consumer(consumer) }
     }
 
     /// Whether a publication, `domain/event`, may be learned of: by everyone if it is public, and otherwise
@@ -113,9 +120,9 @@ impl<'a> PublicationSight<'a> {
 
     /// Whether the contract of today has no messages but those that its publications publish.
     fn describes_nothing_else(&self, path: &str) -> bool {
-        let catalog = &self.services.catalog;
+        let DocumentsInForce { catalog, publications, .. } = &*self.documents;
         let Some(document) = catalog.document(path) else { return false };
-        let all = self.services.publications.iter().filter(|one| one.contract() == path);
+        let all = publications.iter().filter(|one| one.contract() == path);
         let published: Vec<_> = all.filter_map(|one| catalog.message_of(one)).collect();
         document.contract_messages().iter().all(|described| {
             described.message().is_some_and(|it| published.iter().any(|one| Arc::ptr_eq(one, it)))
@@ -135,15 +142,15 @@ impl<'a> PublicationSight<'a> {
     }
 
     /// The publications of a contract.
-    pub(super) fn of_contract(&self, path: &str) -> Vec<&'a str> {
-        let all = self.services.publications.iter();
+    pub(super) fn of_contract(&self, path: &str) -> Vec<&str> {
+        let all = self.documents.publications.iter();
         all.filter(|one| one.contract() == path).map(|one| &**one.name()).collect()
     }
 
     /// The publications that are heard by grant only and that a contract describes, or may have described
     /// when a file still named them.
     fn closed_in(&self, path: &str, its: &[&str]) -> Vec<Arc<str>> {
-        let named = &self.services.publications;
+        let named = &self.documents.publications;
         let domains: Vec<_> = its.iter().filter_map(|name| domain_of(name)).collect();
         let is_of = |name: &str| match named.iter().find(|one| **one.name() == *name) {
             Some(published) => its.is_empty() || published.contract() == path,

@@ -14,11 +14,10 @@ use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, FOR_ONE, has};
 use crate::api::contract_query::ContractQuery;
 use crate::api::publication_sight::{ContractSight, MaybeCaller, PublicationSight};
 use crate::api::query::{Query, parse_given};
-use crate::api::{Problem, Services};
+use crate::api::{DocumentsInForce, Problem, Services};
 use crate::contract::{
-    Catalog, ContractDocument, ContractMessage, Message, PartialMessage, partial_contract,
+    ContractDocument, ContractMessage, Message, PartialMessage, partial_contract,
 };
-use crate::enrich::Publications;
 use crate::eventlog::{ContractChoice, TextDigest};
 use crate::keys::PublishedKeys;
 
@@ -109,7 +108,8 @@ struct Publishers {
 }
 
 impl Publishers {
-    fn of(catalog: &Catalog, publications: &Publications, sight: &PublicationSight<'_>) -> Self {
+    fn of(sight: &PublicationSight<'_>) -> Self {
+        let DocumentsInForce { catalog, publications, .. } = &**sight.documents();
         let mut by_message: HashMap<_, Vec<PublishedSchema>> = HashMap::new();
         for publication in publications.iter().filter(|one| sight.sees(one.name())) {
             let message = catalog.message_of(publication);
@@ -175,8 +175,8 @@ pub async fn contracts(
     caller: MaybeCaller,
 ) -> Json<Contracts> {
     let sight = PublicationSight::of(&services, &caller);
-    let publishers = Publishers::of(&services.catalog, &services.publications, &sight);
-    let seen = services.catalog.documents().map(|one| (one, sight.contract(one.path())));
+    let publishers = Publishers::of(&sight);
+    let seen = sight.documents().catalog.documents().map(|one| (one, sight.contract(one.path())));
     let seen = seen.filter(|(_, sight)| *sight != ContractSight::Nothing);
     let contract = |seen| Contract::of(seen, &publishers);
     Json(Contracts { contracts: seen.map(contract).collect() })
@@ -209,6 +209,7 @@ pub async fn contract(
 ) -> Result<Response, Problem> {
     let sight = PublicationSight::of(&services, &caller);
     let seen = sight.contract(&path);
+    let catalog = &sight.documents().catalog;
     if seen == ContractSight::Nothing {
         return Err(Problem::not_found("contract"));
     }
@@ -221,29 +222,26 @@ pub async fn contract(
         && seen == ContractSight::Whole
         && let Some(kept) = services.store.schemas.kept_contract(&path, choice).await?
         && (sight.sees_all_closed()
-            || services.catalog.document(&path).is_some_and(|now| digest_of(now) == kept.digest))
+            || catalog.document(&path).is_some_and(|now| digest_of(now) == kept.digest))
     {
         return Ok(document(&kept.text, kept.digest, policy(FOR_EVER)).answer(&headers));
     }
-    let now = services.catalog.document(&path).filter(|document| match &choice {
+    let now = catalog.document(&path).filter(|document| match &choice {
         None => true,
         Some(ContractChoice::Version(version)) => **version == *document.version(),
         Some(ContractChoice::Digest(digest)) => *digest == digest_of(document),
     });
     let now = now.ok_or_else(|| Problem::not_found("contract"))?;
     if seen == ContractSight::Partial {
-        let text = partial(&services, (now, &sight));
+        let text = partial(now, &sight);
         return Ok(document(&text, TextDigest::of(&text), FOR_ONE).answer(&headers));
     }
     Ok(document(now.text(), digest_of(now), policy(ASK_AGAIN)).answer(&headers))
 }
 
 /// The messages of a contract that may be seen, as a contract of their own.
-fn partial(
-    services: &Services,
-    (document, sight): (&ContractDocument, &PublicationSight<'_>),
-) -> String {
-    let publishers = Publishers::of(&services.catalog, &services.publications, sight);
+fn partial(document: &ContractDocument, sight: &PublicationSight<'_>) -> String {
+    let publishers = Publishers::of(sight);
     let heard = document.messages().filter(|one| !publishers.of_message(one).is_empty());
     let messages: Vec<_> = heard
         .map(|message| PartialMessage {

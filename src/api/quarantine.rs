@@ -14,7 +14,7 @@ use crate::api::access::domain_of;
 use crate::api::acting::{Actor, PlannedAction};
 use crate::api::lists::{QuarantineListQuery, next};
 use crate::api::quarantine_size::{EVENT, MOST_PRODUCERS, ShownQuarantineSize, UNREADABLE};
-use crate::api::query::Query;
+use crate::api::query::{Query, parse_given};
 use crate::api::source_rights::check_release;
 use crate::api::unread::{self, ShownBytes, ShownProducer};
 use crate::api::withheld::Withheld;
@@ -98,7 +98,7 @@ pub struct Released {
     /// Its number in the quarantine.
     released: u64,
     /// The ids of the events that it became, ULIDs.
-    events: Vec<String>,
+    pub(super) events: Vec<String>,
     /// How many publications have set it aside again: it could be read, and broke their contract.
     quarantined: usize,
 }
@@ -124,6 +124,9 @@ pub async fn list(
         domains,
         kind: wanted.kind.as_deref().map(kind).transpose()?,
         producer: wanted.producer.map(Arc::from),
+        code: wanted.code.map(Arc::from),
+        from: parse_given("from", wanted.from.as_deref())?,
+        to: parse_given("to", wanted.to.as_deref())?,
     };
     let events = services.store.quarantine.quarantined(&query, Page::default()).await?;
     let next = next(&events, |event| event.id.0);
@@ -225,7 +228,7 @@ pub async fn release(
 }
 
 /// Lets what was in quarantine in, and takes it out there.
-async fn let_in(
+pub(super) async fn let_in(
     services: &Services,
     caller: &Caller,
     quarantined: &Quarantined,
@@ -282,7 +285,7 @@ fn absent() -> Problem {
 }
 
 /// Reads which kind of entry is wanted.
-fn kind(text: &str) -> Result<QuarantineKind, Problem> {
+pub(super) fn kind(text: &str) -> Result<QuarantineKind, Problem> {
     match text {
         EVENT => Ok(QuarantineKind::Event),
         UNREADABLE => Ok(QuarantineKind::Bytes),

@@ -60,7 +60,7 @@ impl Rates {
         now: Timestamp,
     ) -> Result<Caller, Problem> {
         let slot = parts.extensions.get::<RateSlot>().cloned().unwrap_or_default();
-        let standing = slot.0.get_or_init(|| self.take(caller.key, now));
+        let standing = slot.0.get_or_init(|| self.take(caller.identity, now));
         if standing.wait.is_none() {
             return Ok(caller);
         }

@@ -58,7 +58,7 @@ impl Readers {
     ) -> Result<ReaderPlace, Problem> {
         let (most_of_caller, most_of_subscription) = self.limits;
         let mut open = self.open();
-        let of_caller = open.by_caller.get(&caller.key).copied().unwrap_or_default();
+        let of_caller = open.by_caller.get(&caller.identity).copied().unwrap_or_default();
         let of_subscription = open.by_subscription.get(subscription).copied().unwrap_or_default();
         for (count, most, whose) in [
             (of_caller, most_of_caller, "this caller"),
@@ -71,13 +71,13 @@ impl Readers {
                 return Err(Problem::new(Code::TooMany, detail));
             }
         }
-        open.by_caller.insert(caller.key, of_caller + 1);
+        open.by_caller.insert(caller.identity, of_caller + 1);
         open.by_subscription.insert(subscription.clone(), of_subscription + 1);
         open.all += 1;
         self.metrics.gauge(Metric::Waiting, &[]).set_count(open.all);
         let subscription = subscription.clone();
         let readers = Arc::clone(self);
-        Ok(ReaderPlace { readers, caller: caller.key, subscription, is_export: false })
+        Ok(ReaderPlace { readers, caller: caller.identity, subscription, is_export: false })
     }
 
     /// Takes a place for an export of evidence.
@@ -92,7 +92,7 @@ impl Readers {
     ) -> Result<ReaderPlace, Problem> {
         let mut place = self.enter(caller, subscription)?;
         let mut open = self.open();
-        let of_caller = open.exports_of_caller.get(&caller.key).copied().unwrap_or_default();
+        let of_caller = open.exports_of_caller.get(&caller.identity).copied().unwrap_or_default();
         let of_subscription =
             open.exports_of_subscription.get(subscription).copied().unwrap_or_default();
         if of_caller.max(of_subscription) >= EXPORTS {
@@ -102,7 +102,7 @@ impl Readers {
             let detail = format!("{whose} has {EXPORTS} exports of evidence open; end one");
             return Err(Problem::new(Code::TooMany, detail));
         }
-        open.exports_of_caller.insert(caller.key, of_caller + 1);
+        open.exports_of_caller.insert(caller.identity, of_caller + 1);
         open.exports_of_subscription.insert(subscription.clone(), of_subscription + 1);
         place.is_export = true;
         Ok(place)
@@ -141,7 +141,7 @@ mod tests {
         let config = Config { caller_readers: 2, subscription_readers: 1, ..Config::default() };
         let readers = Arc::new(Readers::new(&config, Arc::new(Metrics::new())));
         let caller =
-            |key| Caller { key: [key; 32], id: "someone".parse().unwrap(), scopes: Arc::default() };
+            |key| Caller { identity: [key; 32], ..Caller::for_test("someone", Arc::default()) };
         let (a, b, c) = ("a".parse().unwrap(), "b".parse().unwrap(), "c".parse().unwrap());
         let refused = |caller: &Caller, of| readers.enter(caller, of).err().map(|p| p.code());
 

@@ -51,9 +51,10 @@ pub(super) async fn received(
 ) -> Result<ReceivedTrace, Problem> {
     let observed = services.store.log.observed(entry.position).await?;
     let event = &entry.event;
-    let publication = services.publications.get(&entry.publication);
+    let documents = services.documents.load_full();
+    let publication = documents.publications.get(&entry.publication);
     let today = publication.map(|publication| {
-        let contract = services.catalog.document(publication.contract());
+        let contract = documents.catalog.document(publication.contract());
         json!({
             "contract": publication.contract(),
             "version": contract.map(crate::contract::ContractDocument::version),

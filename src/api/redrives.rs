@@ -21,12 +21,9 @@ use crate::api::{Code, Problem, Services};
 use crate::deliver::Reason;
 use crate::event::{ConsumerId, RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{ActionKind, DeadLetterId, DeadLetterQuery};
-use crate::jobs::{Redrive, RedriveCounts, ReplayState};
+use crate::jobs::{JobState, Redrive, RedriveCounts};
 use crate::subscriptions::Subscription;
 
-/// So many dead letters are brought back before the answer, if no rate is asked for and they can be
-/// attempted.
-const MOST_AT_ONCE: u64 = 100;
 /// The most dead letters that can be named in one request.
 const MOST_IDS: usize = 10_000;
 
@@ -58,7 +55,7 @@ pub struct RedriveRequest {
 #[derive(Serialize, ToSchema)]
 pub struct Redriven {
     /// Their count.
-    redriven: usize,
+    redriven: u64,
 }
 
 /// The redrives of a subscription.
@@ -93,7 +90,7 @@ pub struct ShownRedrive {
     rate: u32,
     /// Where it stands: `running`, `completed` or `cancelled`.
     #[schema(value_type = String)]
-    state: ReplayState,
+    state: JobState,
     /// How many dead letters are wanted, and how many of them were handed over for delivery:
     /// `matched`, `redriven`.
     #[schema(value_type = Object)]
@@ -131,24 +128,9 @@ pub async fn start(
     let subject = AnswerSubject::done_for(&subscription);
     let rate = request.rate;
     must_have_room(&services, &subscription.consumer).await?;
-    let (query, found) = wanted(&services, &subscription, request).await?;
+    let query = wanted(&services, &subscription, request).await?;
     let planned =
         PlannedAction::of_subscription(ActionKind::StartRedrive, &subscription).at("dead-letters");
-    let is_small = rate.is_none() && found <= MOST_AT_ONCE;
-    if is_small && !services.subscription_service.must_wait(&subscription, found) {
-        let change = async {
-            services.subscription_service.redrive(&subscription, query).await.map_err(problem)
-        };
-        let count = actor.act(&services, planned, Box::pin(change)).await?;
-        tracing::info!(
-            caller.id = %caller.id(),
-            subscription.id = %subscription.id,
-            "Caller {} redrove {count} dead letters of subscription {}",
-            caller.id(),
-            subscription.shown(),
-        );
-        return Ok(subject.on(Json(Redriven { redriven: count }).into_response()));
-    }
     let change =
         async { services.replays.redrive(&subscription, query, rate).await.map_err(jobs::problem) };
     let made = |redrive: &Option<Redrive>| {
@@ -164,6 +146,10 @@ pub async fn start(
         "Caller {} started redrive {} of subscription {}",
         caller.id(), redrive.id, subscription.shown(),
     );
+    if redrive.state == JobState::Completed {
+        let redriven = redrive.counts.redriven;
+        return Ok(subject.on(Json(Redriven { redriven }).into_response()));
+    }
     Ok(subject.on((StatusCode::CREATED, Json(ShownRedrive::of(&redrive))).into_response()))
 }
 
@@ -186,12 +172,12 @@ async fn must_have_room(services: &Services, consumer: &ConsumerId) -> Result<()
     Err(Problem::new(Code::TooMany, detail))
 }
 
-/// The dead letters that a request wants, and how many there are.
+/// The dead letters that a request wants.
 async fn wanted(
     services: &Services,
     subscription: &Subscription,
     request: RedriveRequest,
-) -> Result<(DeadLetterQuery, u64), Problem> {
+) -> Result<DeadLetterQuery, Problem> {
     let RedriveRequest { ids, reason, r#type: event_type, from, to, rate: _ } = request;
     let named = ids.is_some();
     if named && (reason.is_some() || event_type.is_some() || from.is_some() || to.is_some()) {
@@ -211,7 +197,7 @@ async fn wanted(
         return Err(Problem::new(Code::NotFound, detail));
     }
     must_be_redrivable(services, &query, named).await?;
-    Ok((query, found))
+    Ok(query)
 }
 
 /// Refuses to redrive what its consumer may not hear, where a request names nothing else, or names
@@ -244,7 +230,7 @@ async fn must_be_redrivable(
 pub async fn list(
     FoundSubscription { services, subscription, .. }: FoundSubscription,
 ) -> Result<Json<AllRedrives>, Problem> {
-    let redrives = services.replays.redrives(&subscription).await.map_err(jobs::problem)?;
+    let redrives = services.replays.list::<Redrive>(&subscription).await.map_err(jobs::problem)?;
     Ok(Json(AllRedrives { redrives: redrives.iter().map(ShownRedrive::of).collect() }))
 }
 
@@ -271,7 +257,7 @@ pub async fn cancel(
 ) -> Result<StatusCode, Problem> {
     let target = format!("redrives/{}", job.id);
     let planned = PlannedAction::of_job(ActionKind::CancelRedrive, target, consumer);
-    let change = async { services.replays.cancel_redrive(&job.id).await.map_err(jobs::problem) };
+    let change = async { services.replays.cancel::<Redrive>(&job.id).await.map_err(jobs::problem) };
     actor.act(&services, planned, Box::pin(change)).await?;
     Ok(StatusCode::ACCEPTED)
 }

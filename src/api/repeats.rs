@@ -81,7 +81,7 @@ pub async fn once(
         }
     })?;
     let asked = Asked {
-        name: name(&caller.key, (&parts.method, &parts.uri), &key)?,
+        name: name(&caller.identity, (&parts.method, &parts.uri), &key)?,
         request: Sha256::digest(&body).into(),
         caller: caller.id().clone(),
     };

@@ -19,7 +19,7 @@ use crate::api::query::{parse, range_end};
 use crate::api::{Problem, Services};
 use crate::event::{EventBound, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::ActionKind;
-use crate::jobs::{NewReplay, Replay, ReplayCounts, ReplayState};
+use crate::jobs::{JobState, NewReplay, Replay, ReplayCounts};
 
 /// What to replay.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -88,7 +88,7 @@ pub struct ShownReplay {
     rate: u32,
     /// Where it stands.
     #[schema(value_type = String)]
-    state: ReplayState,
+    state: JobState,
     /// How many events match, and what became of them at their first attempt: `matched`,
     /// `delivered`, `retrying`, `givenUp`.
     #[schema(value_type = Object)]
@@ -180,7 +180,7 @@ pub async fn start(
 pub async fn list(
     FoundSubscription { services, subscription, .. }: FoundSubscription,
 ) -> Result<Json<AllReplays>, Problem> {
-    let replays = services.replays.list(&subscription).await.map_err(problem)?;
+    let replays = services.replays.list::<Replay>(&subscription).await.map_err(problem)?;
     Ok(Json(AllReplays { replays: replays.iter().map(ShownReplay::of).collect() }))
 }
 
@@ -207,7 +207,7 @@ pub async fn cancel(
 ) -> Result<StatusCode, Problem> {
     let target = format!("replays/{}", job.id);
     let planned = PlannedAction::of_job(ActionKind::CancelReplay, target, consumer);
-    let change = async { services.replays.cancel(&job.id).await.map_err(problem) };
+    let change = async { services.replays.cancel::<Replay>(&job.id).await.map_err(problem) };
     actor.act(&services, planned, Box::pin(change)).await?;
     Ok(StatusCode::ACCEPTED)
 }

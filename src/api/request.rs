@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::BoxError;
 use axum::body::{Body, to_bytes};
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 
 use crate::api::acting::RequestId;
 use crate::api::api_destination::{ANSWER_TIME, is_api_destination};
+use crate::api::no_delivery::held_back;
 use crate::api::rates::RateSlot;
 use crate::api::{Code, Problem, Services};
 use crate::telemetry::Metric;
@@ -45,7 +46,12 @@ pub async fn around(
     let rate = RateSlot::default();
     request.extensions_mut().insert(rate.clone());
     request.extensions_mut().insert(RequestId(id.as_str().into()));
-    let answered = timeout(limit, next.run(request).instrument(span)).await;
+    // Both here and not in layers of their own, each of which costs every request a dozen allocations.
+    DefaultBodyLimit::max(services.config.max_body.bytes()).apply(&mut request);
+    let answered = match held_back(&services, &request) {
+        Some(problem) => Ok(problem.into_response()),
+        None => timeout(limit, next.run(request).instrument(span)).await,
+    };
     let mut response = if let Ok(response) = answered {
         explained(response).await
     } else if is_pushed {

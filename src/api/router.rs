@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -13,14 +12,14 @@ use crate::api::access_requests::withdraw;
 use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
     dead_letters, deliveries, events, evidence, explain, exports, external_ids, grants, health,
-    historical_keys, log, log_files, log_incarnations, log_proofs, no_delivery, oauth_token,
-    openapi, poll, post_events, problem_pages, published, pull, quarantine, queues, receipts,
-    redrives, repeats, replays, request, schemas, sink_credential, stream, subscriptions, verify,
+    historical_keys, log, log_files, log_incarnations, log_proofs, oauth_token, openapi, poll,
+    post_events, problem_pages, published, pull, quarantine, quarantine_release, queues, receipts,
+    redrives, repeats, replays, request, retries, schemas, secret, settings, sink_credential,
+    stream, subscriptions, verify, why,
 };
 
 /// Builds the server's routes over the rooms behind them.
 pub fn router(services: Arc<Services>) -> Router {
-    let max_body = services.config.max_body.bytes();
     let repeats = repeats::Repeats::new(Arc::clone(&services));
     let once = |post: MethodRouter<Arc<Services>>| {
         post.layer(from_fn_with_state(repeats.clone(), repeats::once))
@@ -86,18 +85,33 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/queues/drain", post(queues::drain))
         .route("/actions", get(actions::list))
         .route("/log", get(log::show))
-        .route("/metrics", get(health::metrics))
-        .merge(proofs())
+        .merge(proofs().merge(operating()).merge(changes_of_subscriptions(once)))
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
         // A poll does so itself with what it is told, and then waits only for as long as its client.
         .route("/subscriptions/{id}/poll", post(poll::poll))
-        .layer(from_fn_with_state(Arc::clone(&services), no_delivery::hold_back))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.
         .layer(CatchPanicLayer::custom(after_panic))
-        .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(Arc::clone(&services), request::around))
         .with_state(services)
+}
+
+/// What a subscriber changes beside its document.
+fn changes_of_subscriptions(
+    once: impl Fn(MethodRouter<Arc<Services>>) -> MethodRouter<Arc<Services>>,
+) -> Router<Arc<Services>> {
+    Router::new()
+        .route("/subscriptions/{id}/secret", once(post(secret::rotate)))
+        .route("/subscriptions/{id}/retries/drop", post(retries::drop_waiting))
+}
+
+/// What an operator asks and does day by day.
+fn operating() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/subscriptions/{id}/why", get(why::why))
+        .route("/quarantine/release", post(quarantine_release::release))
+        .route("/metrics", get(health::metrics))
+        .route("/settings", get(settings::settings))
 }
 
 /// What proves something of the log, and what others' tools read of it.

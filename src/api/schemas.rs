@@ -8,7 +8,7 @@ use axum::response::Response;
 
 use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, FOR_ONE};
 use crate::api::publication_sight::{ContractSight, MaybeCaller, PublicationSight};
-use crate::api::{Problem, Services};
+use crate::api::{DocumentsInForce, Problem, Services};
 use crate::contract::SchemaAddress;
 use crate::enrich::Publication;
 use crate::eventlog::KeptSchema;
@@ -75,7 +75,7 @@ pub async fn old_schema(
     let is_seen = match sight.contract(&kept.contract_path) {
         ContractSight::Nothing => false,
         ContractSight::Whole => true,
-        ContractSight::Partial => is_heard(&services, &sight, (&kept.contract_path, &name)),
+        ContractSight::Partial => is_heard(&sight, (&kept.contract_path, &name)),
     };
     if !is_seen {
         return Err(Problem::not_found("schema"));
@@ -86,16 +86,13 @@ pub async fn old_schema(
 
 /// Whether every publication of a contract that a message of this name may be of is seen, and there is
 /// one.
-fn is_heard(
-    services: &Services,
-    sight: &PublicationSight<'_>,
-    (contract, name): (&str, &str),
-) -> bool {
+fn is_heard(sight: &PublicationSight<'_>, (contract, name): (&str, &str)) -> bool {
+    let DocumentsInForce { catalog, publications, .. } = &**sight.documents();
     let is_called = |one: &&Arc<Publication>| {
-        let message = services.catalog.message_of(one);
+        let message = catalog.message_of(one);
         one.event() == name || message.is_some_and(|message| message.name() == name)
     };
-    let of_contract = services.publications.iter().filter(|one| one.contract() == contract);
+    let of_contract = publications.iter().filter(|one| one.contract() == contract);
     let called: Vec<_> = of_contract.filter(is_called).collect();
     !called.is_empty() && called.iter().all(|one| sight.sees(one.name()))
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::api::{AccessTokens, BodyBudget, Callers, Config, LogProofs, Rates, Readers, Readiness};
+use crate::api::{
+    AccessTokens, BodyBudget, Callers, Config, DocumentsInForce, InForce, LogProofs, Rates,
+    Readers, Readiness,
+};
 use crate::archive::Exports;
-use crate::contract::Catalog;
 use crate::deliver::{Handshakes, PullService, SubscriptionService};
-use crate::enrich::Publications;
 use crate::eventlog::{RetentionConfig, Store};
 use crate::jobs::JobService;
 use crate::keys::{DataKey, KeyRing, RemoteKeys, VerifyingKeys};
@@ -68,10 +70,10 @@ pub struct Services {
     pub log_proofs: LogProofs,
     /// Fetches consumers' keys for receipts.
     pub receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
-    /// The contracts.
-    pub catalog: Arc<Catalog>,
-    /// What crosses the border.
-    pub publications: Arc<Publications>,
+    /// The contracts and what crosses the border, until they are replaced.
+    pub documents: ArcSwap<DocumentsInForce>,
+    /// What this process runs with, for operators.
+    pub in_force: ArcSwap<InForce>,
     /// Subscriptions and their deliveries.
     pub subscription_service: Arc<SubscriptionService>,
     /// Has sinks prove themselves.

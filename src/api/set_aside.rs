@@ -66,11 +66,7 @@ mod tests {
 
     #[test]
     fn an_attribute_that_is_wrong_is_named_as_a_place() {
-        let caller = Caller {
-            key: [0; 32],
-            id: "shop".parse().unwrap(),
-            scopes: ["publish:*".parse().unwrap()].into_iter().collect(),
-        };
+        let caller = Caller::for_test("shop", ["publish:*".parse().unwrap()].into());
         let content_type = "application/cloudevents+json".parse().unwrap();
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
         let body = br#"{"specversion":"1.0","id":"e1"}"#;

@@ -47,7 +47,7 @@ async fn may_publish(
     source: &str,
 ) -> Result<bool, CallerError> {
     if producer.kind != ProducerKind::Caller {
-        return Ok(may_publish_as(&services.source, producer, source));
+        return Ok(may_publish_as(&services.documents.load().source, producer, source));
     }
     let Ok(id) = producer.name.parse() else { return Ok(false) };
     let caller = services.callers.named(&id).await?;

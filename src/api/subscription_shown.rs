@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::access::GrantId;
 use crate::ambient::Secret;
+use crate::api::unheard_types::{UnheardType, unheard_types};
 use crate::api::{Caller, Services};
 use crate::event::{AskedDigest, Timestamp};
 use crate::subscriptions::{
@@ -64,15 +65,22 @@ pub struct Known {
     /// Why it stands there, if that is not plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// The handshake that it waits for; missing unless it is pending.
+    /// The handshake that its sink has yet to do; missing once it has proved itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     handshake: Option<ShownHandshake>,
     /// How far it has come; missing if it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ShownProgress>,
+    /// Deliveries that were given up and wait for a decision; only where it is listed or read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letters: Option<u64>,
     /// Since when the sink's credential holds; missing if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<Credential>,
+    /// Until when a former shared secret is good beside the newest; missing if none is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    former_secret_until: Option<Timestamp>,
     /// With the protocol `EVENTBRIDGE`: the external id that the trust policy of its consumer's role
     /// asks for (`sts:ExternalId`).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +96,10 @@ pub struct Known {
     /// What that digest is of beside the document; missing in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<ShownAsk>,
+    /// What its consumer should look at; in answers to whoever has made or replaced it, and missing if
+    /// there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<UnheardType>,
     /// The JWK Set that the gateway has made for it: shown once, in the answer to the request that
     /// asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,7 +197,7 @@ fn shown_access(services: &Services, subscription: &Subscription) -> Option<Show
 #[serde(rename_all = "camelCase")]
 #[schema(as = PendingHandshake)]
 struct ShownHandshake {
-    /// Since when the subscription is pending.
+    /// Since when the sink has to prove itself.
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
     /// Attempts that were made, since someone asked for one if someone did.
@@ -194,6 +206,9 @@ struct ShownHandshake {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     due: Option<Timestamp>,
+    /// Why the sink has not proved itself, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// Since when a sink's credential holds. Its secrets are not shown.
@@ -243,9 +258,20 @@ struct ShownProgress {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     failing_since: Option<Timestamp>,
-    /// Events of the log that were not looked at yet; for operators only.
+    /// Events that it does not have: in flight or not acknowledged, those that wait for another attempt,
+    /// and, for operators and auditors, `unread`.
+    behind: u64,
+    /// Events of the log that were not looked at yet; for operators and auditors only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    behind: Option<u64>,
+    unread: Option<u64>,
+}
+
+impl Shown {
+    /// Tells how many of its dead letters wait, too.
+    pub(super) const fn with_dead_letters(mut self, count: u64) -> Self {
+        self.known.dead_letters = Some(count);
+        self
+    }
 }
 
 /// The version of a subscription, as a strong entity tag.
@@ -260,14 +286,47 @@ pub(super) fn answer(
     subscription: &Subscription,
     secret: Option<&Secret>,
 ) -> Response {
+    with_version(with_secret(show_whole(of, subscription), secret), subscription)
+}
+
+/// Answers with a subscription that is read, its version, and how many of its dead letters wait.
+pub(super) fn read_answer(
+    of: (&Services, &Caller),
+    subscription: &Subscription,
+    dead_letters: u64,
+) -> Response {
+    with_version(show_whole(of, subscription).with_dead_letters(dead_letters), subscription)
+}
+
+/// Answers whoever has made or replaced it: in the same way, with what its consumer should look at.
+pub(super) fn answer_to_document(
+    (services, caller): (&Services, &Caller),
+    subscription: &Subscription,
+    secret: Option<&Secret>,
+) -> Response {
+    let mut body = with_secret(show_whole((services, caller), subscription), secret);
+    body.known.warnings = unheard_types(services, subscription);
+    with_version(body, subscription)
+}
+
+fn with_secret(mut body: Shown, secret: Option<&Secret>) -> Shown {
+    body.known.shared_secret =
+        secret.map(|secret| serde_json::from_str(secret.expose()).unwrap_or_default());
+    body
+}
+
+fn with_version(body: Shown, subscription: &Subscription) -> Response {
+    ([(ETAG, etag(subscription))], Json(body)).into_response()
+}
+
+/// Shows a subscription with what is missing in lists.
+pub(super) fn show_whole(of: (&Services, &Caller), subscription: &Subscription) -> Shown {
     let mut body = show(of, subscription);
     if let Some(asked) = subscription.epochs.last().map(Epoch::asks_for) {
         body.known.sub_digest = Some(asked.digest());
         body.known.asked = Some(ShownAsk { epoch: asked.epoch, grants: asked.grants });
     }
-    body.known.shared_secret =
-        secret.map(|secret| serde_json::from_str(secret.expose()).unwrap_or_default());
-    ([(ETAG, etag(subscription))], Json(body)).into_response()
+    body
 }
 
 /// Shows a subscription: its document, and what the gateway knows of it.
@@ -279,7 +338,9 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
     let reads_data = caller.reads_data_of(&subscription.consumer);
     let ordered = subscription.document.config.ordering == Ordering::Subject;
     let progress = standing.map(|standing| {
-        let behind = services.store.log.head().0.saturating_sub(standing.scanned.0);
+        let unread = services.store.log.head().0.saturating_sub(standing.scanned.0);
+        // How much others publish is for operators to know.
+        let unread = caller.sees_metadata().then_some(unread);
         // While nothing is attempted, a pause that is over is ended by nobody.
         let held_until = flow.and_then(|flow| flow.held_until.max(flow.phase.until()));
         ShownProgress {
@@ -292,8 +353,8 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
             breaker: flow.map(|flow| flow.phase.word()),
             held_until: held_until.filter(|until| *until > services.clock.now()),
             failing_since: flow.and_then(|flow| flow.failing_since),
-            // How much others publish is for operators to know.
-            behind: caller.sees_metadata().then_some(behind),
+            behind: unread.unwrap_or(0) + standing.missing() as u64,
+            unread,
         }
     });
     let known = Known {
@@ -304,16 +365,20 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
             since: kept.since,
             attempts: kept.attempts,
             due: kept.due,
+            reason: kept.reason.clone(),
         }),
         progress,
+        dead_letters: None,
         credential: subscription.credential.as_ref().map(|credential| Credential {
             changed: credential.changed(),
             former_until: credential.former_until(services.clock.now()),
         }),
+        former_secret_until: subscription.former_secret_until(services.clock.now()),
         external_id: external_id(services, subscription),
         access: shown_access(services, subscription),
         sub_digest: None,
         asked: None,
+        warnings: Vec::new(),
         shared_secret: None,
     };
     let filters = subscription.newest_wish().filter(|wish| wish.text().has_filters());

@@ -16,12 +16,16 @@ use crate::api::found::{FoundSubscription, SubscriptionToChange};
 use crate::api::json_object::JsonObject;
 use crate::api::lists::{SubscriptionListQuery, page};
 use crate::api::query::{Query, parse};
-use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
+use crate::api::subscription_shown::{
+    AllSubscriptions, Known, answer, answer_to_document, etag, read_answer, show,
+};
+use crate::api::told_again::must_be_as_told;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{ConsumerId, EventId, QualifiedName};
 use crate::eventlog::ActionKind;
 use crate::subscriptions::{
-    Subscription, SubscriptionDocument, SubscriptionQuery, SubscriptionState as Standing,
+    GivenDocument, Subscription, SubscriptionDocument, SubscriptionQuery,
+    SubscriptionState as Standing,
 };
 
 /// The longest text that is looked for in names.
@@ -61,12 +65,20 @@ pub async fn list(
     };
     let page = services.subscription_service.page(&wanted);
     let page = page.await.map_err(problem)?;
-    let shown = page.subscriptions.iter().map(|one| show((&services, &caller), one)).collect();
+    let letters = services.subscription_service.dead_letters_waiting().await?;
+    let shown = page.subscriptions.iter().map(|one| {
+        let count = letters.get(&one.id).copied().unwrap_or(0);
+        show((&services, &caller), one).with_dead_letters(count)
+    });
+    let shown = shown.collect();
     let next = page.next.map(|next| next.to_string());
     Ok(Json(AllSubscriptions { subscriptions: shown, next }))
 }
 
 /// `POST /subscriptions`: creates one, for a consumer that the caller may act as.
+///
+/// The document may be an answer of another subscription's: what is told beside it is passed over, and
+/// so is the id, if there is a name.
 ///
 /// The handshake begins at once in the background, unless the protocol is `PULL` or `config.verify` is
 /// `later`. A shared secret is in this answer only, and the sink is asked a moment after it.
@@ -82,11 +94,11 @@ pub async fn list(
 pub async fn create(
     State(services): State<Arc<Services>>,
     actor: Actor,
-    JsonObject(document): JsonObject<SubscriptionDocument>,
+    JsonObject(given): JsonObject<GivenDocument>,
 ) -> Result<Response, Problem> {
-    let caller = &actor.caller;
+    let (caller, document) = (&actor.caller, given.for_another());
     caller.must_steer(&document.consumer)?;
-    must_own_audience(caller, &document)?;
+    must_own_audience(caller, &document, None)?;
     let document = named(caller, document)?;
     let planned = PlannedAction::new(ActionKind::CreateSubscription, "subscriptions")
         .of_consumer(&document.consumer);
@@ -98,9 +110,11 @@ pub async fn create(
         subscription.id = %subscription.id,
         "Caller {} created subscription {}", caller.id(), subscription.shown(),
     );
-    let mut response =
-        (StatusCode::CREATED, answer((&services, caller), &subscription, secret.as_ref()))
-            .into_response();
+    let mut response = (
+        StatusCode::CREATED,
+        answer_to_document((&services, caller), &subscription, secret.as_ref()),
+    )
+        .into_response();
     if let Ok(location) = HeaderValue::try_from(format!("/subscriptions/{}", subscription.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -131,9 +145,15 @@ type Created = (Arc<Subscription>, Option<Secret>);
 
 /// Only an operator gives a consumer another name in tokens: with a stranger's, the consumer could
 /// pass our signed events on to that stranger.
-fn must_own_audience(caller: &Caller, document: &SubscriptionDocument) -> Result<(), Problem> {
+fn must_own_audience(
+    caller: &Caller,
+    document: &SubscriptionDocument,
+    current: Option<&Subscription>,
+) -> Result<(), Problem> {
     let audience = document.config.audience.as_deref();
-    if audience.is_none_or(|name| name == document.consumer.as_str()) || caller.operates() {
+    let is_own = audience.is_none_or(|name| name == document.consumer.as_str());
+    let is_kept = current.is_some_and(|current| audience == Some(&*current.audience));
+    if is_own || is_kept || caller.operates() {
         return Ok(());
     }
     let detail = "/config/audience: only a caller with the scope `operate` sets a name that is not \
@@ -155,10 +175,15 @@ pub async fn read(
     if headers.get(IF_NONE_MATCH).is_some_and(|known| *known == etag(&subscription)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&subscription))]).into_response());
     }
-    Ok(answer((&services, &caller), &subscription, None))
+    let letters = services.subscription_service.dead_letters_waiting().await?;
+    let count = letters.get(&subscription.id).copied().unwrap_or(0);
+    Ok(read_answer((&services, &caller), &subscription, count))
 }
 
 /// `PUT /subscriptions/{id}`: replaces the document of the revision that `If-Match` names.
+///
+/// It may be what a `GET` has answered: what is told beside the document is passed over, and has to be
+/// as it is where that does not change by itself.
 #[utoipa::path(
     put, path = "/subscriptions/{id}", tag = "subscriptions",
     operation_id = "subscriptions_replace",
@@ -174,16 +199,17 @@ pub async fn replace(
     actor: Actor,
     Path(id): Path<String>,
     headers: HeaderMap,
-    JsonObject(document): JsonObject<SubscriptionDocument>,
+    JsonObject(GivenDocument { document, told }): JsonObject<GivenDocument>,
 ) -> Result<Response, Problem> {
     let current = find_to_change(&services, &actor.caller, &id).await?;
     must_match(&headers, &current, true)?;
-    must_own_audience(&actor.caller, &document)?;
+    must_be_as_told((&services, &actor.caller), &current, &told)?;
+    must_own_audience(&actor.caller, &document, Some(&current))?;
     let planned = PlannedAction::of_subscription(ActionKind::ReplaceSubscription, &current);
     let change =
         async { services.subscription_service.update(&current, document).await.map_err(problem) };
     let (updated, secret) = actor.act(&services, planned, Box::pin(change)).await?;
-    Ok(answer((&services, &actor.caller), &updated, secret.as_ref()))
+    Ok(answer_to_document((&services, &actor.caller), &updated, secret.as_ref()))
 }
 
 /// `DELETE /subscriptions/{id}`: ends one and forgets its cursor, retries and dead letters.
@@ -202,6 +228,7 @@ pub async fn remove(
     let change =
         async { services.subscription_service.remove(&subscription).await.map_err(problem) };
     actor.act(&services, planned, Box::pin(change)).await?;
+    services.metrics.forget("subscription", subscription.id.as_str());
     let caller = &actor.caller;
     tracing::info!(
         caller.id = %caller.id(),

@@ -304,7 +304,7 @@ mod tests {
     /// May publish as every source but that of `foreign`.
     fn shop() -> Caller {
         let scopes = ["publish:/s", "publish:my orders"].map(|scope| scope.parse().unwrap());
-        Caller { key: [0; 32], id: "shop".parse().unwrap(), scopes: scopes.into_iter().collect() }
+        Caller::for_test("shop", scopes.into())
     }
 
     fn header(name: header::HeaderName, value: &'static str) -> HeaderMap {

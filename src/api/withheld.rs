@@ -49,7 +49,7 @@ pub(super) fn metadata(event: &CloudEvent) -> serde_json::Value {
     members.insert("specversion".into(), SPEC_VERSION.into());
     members.insert("id".into(), event.id.to_string().into());
     for (name, value) in event.clear_attributes().filter(|(name, _)| *name != "idempotencykey") {
-        members.insert(name.into(), value.into());
+        members.insert(name.into(), value.into_owned().into());
     }
     for (name, value) in event.clear_extensions() {
         members.insert(name.to_string(), value.to_json());

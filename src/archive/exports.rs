@@ -11,7 +11,7 @@ use crate::archive::{
     ArchiveError, BundleStore, ExportConfig, ExportSeries, ExportedBundle, Spool,
 };
 use crate::event::{SubscriptionId, Timestamp};
-use crate::eventlog::{Position, Registry};
+use crate::eventlog::{Position, Registry, SequenceCheckpoint};
 
 /// What [`Exports`] is put together from.
 pub struct ExportsParts {
@@ -36,13 +36,16 @@ pub struct ExportStanding {
 pub struct Exports {
     parts: ExportsParts,
     standings: Mutex<BTreeMap<SubscriptionId, (Timestamp, ExportStanding)>>,
+    /// Where the last look at a subscription ended, if it found nothing.
+    looked: Mutex<BTreeMap<SubscriptionId, SequenceCheckpoint>>,
     urged: Notify,
 }
 
 impl Exports {
     /// Nothing is known yet.
     pub fn new(parts: ExportsParts) -> Self {
-        Self { parts, standings: Mutex::default(), urged: Notify::new() }
+        let (standings, looked) = (Mutex::default(), Mutex::default());
+        Self { parts, standings, looked, urged: Notify::new() }
     }
 
     /// Whether bundles of a subscription are wanted.
@@ -166,6 +169,22 @@ impl Exports {
         self.standings().insert(subscription.clone(), (created, standing));
     }
 
+    /// Notes where a look ended that has found nothing, so that the next one does not begin at the last
+    /// bundle again: a quiet subscription would read more of the log each time.
+    pub fn looked(&self, subscription: &SubscriptionId, place: Option<SequenceCheckpoint>) {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        match place {
+            Some(place) => looked.insert(subscription.clone(), place),
+            None => looked.remove(subscription),
+        };
+    }
+
+    /// Where the last look ended.
+    pub fn place_looked(&self, subscription: &SubscriptionId) -> Option<SequenceCheckpoint> {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.get(subscription).copied()
+    }
+
     /// Notes that the next bundle cannot be written; says whether that is news.
     pub fn failed(
         &self,
@@ -216,6 +235,8 @@ impl Exports {
     /// Forgets what is known of subscriptions that are not among these any more.
     pub fn retain(&self, is_there: impl Fn(&SubscriptionId) -> bool) {
         self.standings().retain(|subscription, _| is_there(subscription));
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        looked.retain(|subscription, _| is_there(subscription));
     }
 
     fn standings(&self) -> MutexGuard<'_, BTreeMap<SubscriptionId, (Timestamp, ExportStanding)>> {

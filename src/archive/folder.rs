@@ -1,5 +1,6 @@
 //! Bundles in a folder of this machine.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -9,7 +10,8 @@ use crate::archive::spool::{digest_of, make_directory, sync_directory};
 use crate::archive::{ArchiveError, BundleStore};
 use crate::event::TokenDigest;
 
-/// A folder. A file is gathered in it and then renamed, so that nobody sees half of one.
+/// A folder. A file is gathered in it and then gets its name, so that nobody sees half of one, and none
+/// takes the place of another: two gateways may have one folder.
 #[derive(Clone, Debug)]
 pub struct Folder(PathBuf);
 
@@ -41,9 +43,35 @@ impl BundleStore for Folder {
         if let Some(directory) = place.parent() {
             make_directory(directory).await?;
         }
-        fs::rename(spool, &place).await.map_err(ArchiveError::io("rename", spool))?;
+        if !name_once(spool, &place).await? {
+            // Another gateway was here since.
+            return if digest_of(&place).await? == Some(sha256) {
+                sync_directory(&place).await
+            } else {
+                Err(ArchiveError::Taken(name.to_owned()))
+            };
+        }
         sync_directory(&place).await?;
         sync_directory(spool).await
+    }
+}
+
+/// Gives a file its name, unless there is one of that name; says whether it has it.
+async fn name_once(spool: &Path, place: &Path) -> Result<bool, ArchiveError> {
+    match fs::hard_link(spool, place).await {
+        Ok(()) => {
+            fs::remove_file(spool).await.map_err(ArchiveError::io("remove", spool))?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        // The file system knows no second name of a file.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) =>
+        {
+            fs::rename(spool, place).await.map_err(ArchiveError::io("rename", spool))?;
+            Ok(true)
+        }
+        Err(error) => Err(ArchiveError::io("name", spool)(error)),
     }
 }
 
@@ -78,6 +106,9 @@ mod tests {
         let (spool, other) = gathered(b"two\n").await;
         let taken = folder.put("shop/1.ndjson", &spool, other).await;
         assert!(matches!(taken, Err(ArchiveError::Taken(_))), "{taken:?}");
+        assert_eq!(std::fs::read(&place).unwrap(), b"one\n");
+        // As of another gateway that has given the name away since it was looked.
+        assert!(!name_once(&spool, &place).await.unwrap());
         assert_eq!(std::fs::read(&place).unwrap(), b"one\n");
         let gone = folder.put("shop/2.ndjson", &spool, sha256).await;
         assert!(matches!(gone, Err(ArchiveError::SpoolGone)), "another's bytes: {gone:?}");

@@ -14,6 +14,7 @@ use aws_sdk_sts::config::{IdentityCache, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use tokio::sync::OnceCell;
 
+use crate::aws::plain_answers::PlainAnswers;
 use crate::aws::resolver::EndpointResolver;
 use crate::aws::{AwsRole, Config};
 use crate::egress::Egress;
@@ -121,9 +122,11 @@ impl AwsClients {
 
     /// Reads what the machine says; `region` is where credentials are asked for, if it names none.
     async fn load(&self, region: Region) -> SdkConfig {
-        let client = aws_smithy_http_client::Builder::new()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-            .build_with_resolver(self.resolver.clone());
+        let client = PlainAnswers::from(
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+                .build_with_resolver(self.resolver.clone()),
+        );
         // The SDK's own chain would ask the metadata service, too: seconds where there is none.
         let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
             .or_else(ProfileFileRegionProvider::new())

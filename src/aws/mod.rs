@@ -14,6 +14,8 @@ mod config;
 #[cfg(feature = "aws")]
 mod failure;
 #[cfg(feature = "aws")]
+mod plain_answers;
+#[cfg(feature = "aws")]
 mod resolver;
 #[cfg(feature = "aws")]
 mod role;

@@ -52,12 +52,37 @@ pub async fn list(
     let row = |item: &Value| columns.iter().map(|one| (one.cell)(item, one.pointer)).collect();
     let items = items(&answer, list.items);
     output.rows(&items, columns.iter().map(|one| one.heading), row);
-    let next = text(&answer, "/next");
-    if let Some(option) = list.next.filter(|_| !next.is_empty()) {
-        output.note(format_args!("for what comes after these: --{option} {next}"));
+    if let Some(option) = list.next.filter(|_| !output.is_json()) {
+        let next = text(&answer, "/next");
+        if goes_on(client, path, later(query, option, &next).as_deref(), list).await? {
+            output.note(format_args!("for what comes after these: --{option} {next}"));
+        }
     }
     note_withheld(output, &answer);
     Ok(items.len())
+}
+
+/// What to ask for what comes after a page, of which one item is enough; nothing after the last page.
+fn later(query: &impl Serialize, option: &str, next: &str) -> Option<Vec<(String, String)>> {
+    let query = serde_json::to_value(query).ok().filter(|_| !next.is_empty())?;
+    let members = query.as_object()?.iter().filter(|(_, value)| !value.is_null());
+    let kept = members.filter(|(name, _)| *name != option).map(|(name, value)| {
+        let value = if name == "limit" { "1".to_owned() } else { text(value, "") };
+        (name.clone(), value)
+    });
+    Some(kept.chain([(option.to_owned(), next.to_owned())]).collect())
+}
+
+/// Whether something follows: an answer says where to go on also where nothing does yet.
+async fn goes_on(
+    client: &Client,
+    path: &str,
+    later: Option<&[(String, String)]>,
+    list: ListAnswer,
+) -> Result<bool, Failure> {
+    let Some(query) = later else { return Ok(false) };
+    let answer = client.read(client.request(Method::GET, path)?.query(query)).await?;
+    Ok(!items(&answer, list.items).is_empty())
 }
 
 /// Says to a person what an answer leaves out, and which scope shows it.

@@ -10,10 +10,13 @@ use serde_json::Value;
 
 use crate::api::SubscriptionListQuery;
 use crate::cli::answer::{items, text};
+use crate::cli::apply_changes::{MemberChange, changes_between};
 use crate::cli::apply_grants;
-use crate::cli::grant_file::GrantFiles;
+use crate::cli::apply_prune::{self, Candidate, Pruned};
+use crate::cli::subscription_changes::warnings;
 use crate::cli::subscription_file::{self, Documents};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
+use crate::config::GrantFiles;
 use crate::event::{QualifiedName, SubscriptionId};
 use crate::subscriptions::{SinkCredential, SubscriptionDocument};
 
@@ -33,6 +36,10 @@ pub struct Args {
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
+    /// Also remove, by name, what no file names any more: subscriptions of consumers and grants of
+    /// domains of which another file names one. Only with folders
+    #[arg(long)]
+    prune: bool,
 }
 
 /// What is done about a subscription.
@@ -55,8 +62,14 @@ struct Done {
     file: String,
     action: ApplyStep,
     dry_run: bool,
+    /// What the file says otherwise than what is there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<MemberChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+    /// What its consumer should look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// Shown once, if the gateway made one.
     #[serde(skip_serializing_if = "Option::is_none")]
     shared_secret: Option<Value>,
@@ -94,10 +107,13 @@ struct Shown {
 }
 
 /// What the gateway has: an id, a document, and since when its credential holds.
-type Known = (SubscriptionId, SubscriptionDocument, Value);
+pub(super) type Known = (SubscriptionId, SubscriptionDocument, Value);
 
 /// Runs the command; the answer is no if the gateway refused a subscription.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
+    if args.prune {
+        apply_prune::check_paths(&args.paths)?;
+    }
     let paths = match args.paths.as_slice() {
         [] => vec![context.config()?.subscriptions],
         paths => paths.to_vec(),
@@ -124,25 +140,73 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
             file: file.clone(),
             action,
             dry_run: args.dry_run,
+            changes: changed(&there, &name, document),
             problem: None,
+            warnings: Vec::new(),
             shared_secret: None,
         };
+        announce(output, &done);
         if !args.dry_run {
             perform(&client, document, known(&there, &name, document), &mut done).await?;
         }
         all.push(done);
     }
+    let is_done = granted && all.iter().all(|done| done.problem.is_none());
     let extra = there.keys().filter(|name| !wanted.contains_key(*name)).count();
-    tell(output, &all, args.dry_run, extra);
-    Ok(if !granted || all.iter().any(|done| done.problem.is_some()) {
-        Exit::No
-    } else {
-        Exit::Done
-    })
+    tell(output, &all, args.dry_run, if args.prune { 0 } else { extra });
+    if !args.prune {
+        return Ok(if is_done { Exit::Done } else { Exit::No });
+    }
+    if !is_done {
+        output.note("nothing is removed, because something was refused");
+        return Ok(Exit::No);
+    }
+    let mut surplus = surplus(&wanted, &there)?;
+    surplus.extend(apply_grants::surplus(&client, &grants).await?);
+    apply_prune::prune((&client, output), surplus, args.dry_run).await
+}
+
+/// Subscriptions that no file names, of consumers of which one names another.
+fn surplus(
+    wanted: &Documents,
+    there: &BTreeMap<QualifiedName, Known>,
+) -> Result<Vec<Pruned>, Failure> {
+    let by_id: Vec<_> =
+        wanted.iter().filter_map(|(name, (_, one))| known(there, name, one)).collect();
+    let candidate = |(name, (id, ..)): (&QualifiedName, &Known)| {
+        let path = apply_prune::subscription_path(id.as_str())?;
+        Ok(Candidate { owner: name.consumer.to_string(), name: name.to_string(), path })
+    };
+    // What a file names by its id may be called otherwise.
+    let others = there.iter().filter(|(_, (id, ..))| !by_id.iter().any(|(other, ..)| other == id));
+    let candidates: Result<Vec<_>, Failure> = others.map(candidate).collect();
+    let names = wanted.keys().map(ToString::to_string).collect();
+    let owners = wanted.keys().map(|name| name.consumer.to_string()).collect();
+    Ok(apply_prune::surplus("subscription", candidates?, (&names, &owners)))
+}
+
+/// What a file says otherwise than what is there; nothing of one that is not there yet.
+fn changed(
+    there: &BTreeMap<QualifiedName, Known>,
+    name: &QualifiedName,
+    document: &SubscriptionDocument,
+) -> Vec<MemberChange> {
+    let current = known(there, name, document);
+    current.map_or_else(Vec::new, |(_, current, _)| changes_between(current, &by_name(document)))
+}
+
+/// Says what is about to change, before it does.
+fn announce(output: Output, done: &Done) {
+    if output.is_json() {
+        return;
+    }
+    for change in &done.changes {
+        output.note(format_args!("{}/{}: {change}", done.consumer, done.id));
+    }
 }
 
 /// The documents of all subscriptions that the caller may see, page by page.
-async fn all_there(client: &Client) -> Result<BTreeMap<QualifiedName, Known>, Failure> {
+pub(super) async fn all_there(client: &Client) -> Result<BTreeMap<QualifiedName, Known>, Failure> {
     let mut documents = BTreeMap::new();
     let mut query = SubscriptionListQuery { limit: Some(PAGE), ..SubscriptionListQuery::default() };
     loop {
@@ -183,7 +247,7 @@ fn known<'a>(
 }
 
 /// A document without its id, which a file need not know.
-fn by_name(document: &SubscriptionDocument) -> SubscriptionDocument {
+pub(super) fn by_name(document: &SubscriptionDocument) -> SubscriptionDocument {
     SubscriptionDocument { id: None, name: document.given_name(), ..document.without_secrets() }
 }
 
@@ -232,6 +296,7 @@ async fn perform(
                     before.is_some_and(|(.., since)| answer.get("credential") == Some(since));
                 done.action = if same { ApplyStep::Keep } else { ApplyStep::Replace };
             }
+            done.warnings = warnings(&answer);
             done.shared_secret = answer.get_mut("sharedSecret").map(Value::take);
             Ok(())
         }
@@ -248,6 +313,9 @@ fn tell(output: Output, all: &[Done], dry_run: bool, others: usize) {
     for done in all {
         if let Some(problem) = &done.problem {
             output.note(format_args!("{}: {problem}", done.file));
+        }
+        for warning in &done.warnings {
+            output.note(format_args!("{}: warning: {warning}", done.file));
         }
         if let Some(secret) = done.shared_secret.as_ref().filter(|_| !output.is_json()) {
             output.note(format_args!(

@@ -8,11 +8,12 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::access::{GrantDocument, GrantId};
+use crate::access::{BY_UPGRADE, GrantDocument, GrantId};
 use crate::cli::answer::{items, text};
+use crate::cli::apply_prune::{self, Candidate, Pruned};
 use crate::cli::client::segment;
-use crate::cli::grant_file::{GrantFiles, read_folder};
 use crate::cli::{Client, Column, Failure, Output};
+use crate::config::{GrantFiles, grant_folder};
 
 /// What was done about one grant, or would be.
 #[derive(Debug, Serialize)]
@@ -34,7 +35,7 @@ const COLUMNS: &[Column<AppliedGrant>] = &[
 
 /// What is done about a grant.
 #[derive(Debug, PartialEq, Eq)]
-enum GrantStep {
+pub(super) enum GrantStep {
     Give,
     MoveEnd,
     Keep,
@@ -47,7 +48,7 @@ enum GrantStep {
 ///
 /// The caller's turn: a mistake in a file.
 pub fn read(folder: &Path) -> Result<GrantFiles, Failure> {
-    read_folder(folder).map_err(|mistakes| {
+    grant_folder(folder).map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         Failure::input(anyhow!("nothing was applied\n{}", told.join("\n")))
     })
@@ -84,6 +85,13 @@ pub async fn apply(
         if let GrantStep::Refuse(problem) = &step {
             done.problem = Some(problem.clone());
         }
+        if step == GrantStep::MoveEnd {
+            let end = |until: String| if until.is_empty() { "never".to_owned() } else { until };
+            let from =
+                there.get(&id.to_string()).map_or_else(String::new, |one| text(one, "/until"));
+            let to = document.until.map(|until| until.to_string()).unwrap_or_default();
+            output.note(format_args!("grant {id}: until: {} → {}", end(from), end(to)));
+        }
         let performed = if dry_run { Ok(()) } else { perform(client, (id, document), &step).await };
         match performed {
             Err(failure) if failure.is_input() => {
@@ -102,7 +110,33 @@ pub async fn apply(
     Ok(all.iter().all(|done| done.problem.is_none()))
 }
 
-async fn there(client: &Client) -> Result<BTreeMap<String, Value>, Failure> {
+/// Grants that hold or are to come and that no file names, of domains of which one names another. What the
+/// gateway gave by itself, when a publication was closed, is its owner's to recall.
+///
+/// # Errors
+///
+/// As [`Client::send`].
+pub async fn surplus(client: &Client, wanted: &GrantFiles) -> Result<Vec<Pruned>, Failure> {
+    let is_open = |grant: &Value| {
+        matches!(text(grant, "/state").as_str(), "planned" | "active")
+            && text(grant, "/decidedBy") != BY_UPGRADE
+    };
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut candidates = Vec::new();
+    for (id, grant) in there(client).await? {
+        if is_open(&grant) {
+            let owner = id.split('/').next().unwrap_or_default().to_owned();
+            candidates.push(Candidate { owner, path: apply_prune::grant_path(&id)?, name: id });
+        }
+    }
+    let names = wanted.keys().map(ToString::to_string).collect();
+    let owners = wanted.values().map(|(_, one)| one.publication.domain().to_owned()).collect();
+    Ok(apply_prune::surplus("grant", candidates, (&names, &owners)))
+}
+
+pub(super) async fn there(client: &Client) -> Result<BTreeMap<String, Value>, Failure> {
     let mut all = BTreeMap::new();
     let mut path = "/grants".to_owned();
     loop {
@@ -118,7 +152,7 @@ async fn there(client: &Client) -> Result<BTreeMap<String, Value>, Failure> {
     }
 }
 
-fn step(document: &GrantDocument, current: Option<&Value>) -> GrantStep {
+pub(super) fn step(document: &GrantDocument, current: Option<&Value>) -> GrantStep {
     let Some(current) = current else { return GrantStep::Give };
     let same = text(current, "/consumer") == document.consumer.as_str()
         && text(current, "/publication") == document.publication.as_str()

@@ -9,17 +9,18 @@ use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
 use crate::cli::check_log::{changed_schemas, lost_keys, lost_log, other_issuer};
-use crate::cli::grant_file::{GrantFiles, add as add_grant};
 use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
 use crate::cli::{CommandResult, Context, DataDirectory, Exit, Output};
-use crate::config::{self, Config, Texts, on_disk, shown_path as shown};
+use crate::config::{
+    self, Config, GrantFiles, Texts, add_grant, on_disk, shown_path as shown,
+};
 use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
 use crate::enrich::{AccessRule, Publication, Publications};
 use crate::event::{Diagnostic, Severity, number_of, read_whole};
 use crate::keys::{FileKeyStore, KeyRing};
-use crate::subscriptions::{SubscriptionDocument, Subscriptions};
+use crate::subscriptions::{GivenDocument, Subscriptions};
 use crate::telemetry::error_chain;
 
 /// What to check.
@@ -228,9 +229,10 @@ impl Check<'_> {
     }
 
     fn subscription(&mut self, name: &str, text: &str) {
-        match read_whole::<SubscriptionDocument>(name, text) {
+        match read_whole::<GivenDocument>(name, text) {
             Err(mut mistakes) => self.mistakes.append(&mut mistakes),
-            Ok(document) => {
+            Ok(given) => {
+                let document = given.for_another();
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();

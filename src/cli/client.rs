@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::ambient::Secret;
 use crate::cli::Failure;
+use crate::egress::{AGENT, ENCODING};
 use crate::event::json;
 use crate::eventlog::ActionReason;
 
@@ -62,7 +63,9 @@ impl Client {
             let value = HeaderValue::from_bytes(reason.as_str().as_bytes());
             headers.insert(REASON, value.map_err(Failure::input)?);
         }
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODING));
         let http = reqwest::Client::builder()
+            .user_agent(AGENT)
             .default_headers(headers)
             .redirect(reqwest::redirect::Policy::none())
             .build()
@@ -98,8 +101,15 @@ impl Client {
     /// Ours: the gateway cannot be reached.
     pub async fn exchange(&self, request: RequestBuilder) -> Result<Response, Failure> {
         request.send().await.map_err(|error| {
-            Failure::ours(error.without_url())
-                .context(format!("cannot reach the gateway at {}; is it running?", self.base))
+            let (base, error) = (&self.base, error.without_url());
+            let what = match &error {
+                error if error.is_connect() => {
+                    format!("cannot reach the gateway at {base}; is it running?")
+                }
+                error if error.is_builder() => "cannot make the request".to_owned(),
+                _ => format!("the exchange with the gateway at {base} broke"),
+            };
+            Failure::ours(error).context(what)
         })
     }
 

@@ -7,10 +7,12 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[cfg(feature = "aws")]
 use crate::cli::demo;
+use crate::cli::failure::CLOSED_PIPE;
 use crate::cli::{
     CommandResult, Context, Exit, Failure, access, actions, apply, aws, callers, check, config,
-    consumer_key, contract, dead_letters, events, evidence, exit_codes, grants, issuer, keys, log,
-    open, pattern, quarantine, replay, serve, subscriptions, verify_chain, witness,
+    consumer_key, contract, dead_letters, events, evidence, exit_codes, export, grants, import,
+    issuer, keys, log, open, pattern, quarantine, replay, serve, subscriptions, verify_chain,
+    witness,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -61,9 +63,13 @@ enum Command {
     /// Export what a subscription was sent as a file that proves it, and verify such a file offline
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Write who receives, who may hear and who may call, for another gateway; without secrets
+    Export(export::Args),
     /// Say who may hear what that is not public
     #[command(subcommand)]
     Grants(grants::Command),
+    /// Make what another gateway exported, with ids, chains and secrets of this one
+    Import(import::Args),
     /// See what the gateway is called, and tell consumers ahead of another name
     Issuer(issuer::Args),
     /// Look at the gateway's signing keys, turn or revoke them
@@ -99,11 +105,11 @@ impl Command {
         match self {
             Self::Access(command) => access::run(command, context).await,
             Self::Actions(args) => actions::run(args, context).await,
-            Self::Apply(args) => apply::run(&args, context).await,
+            Self::Apply(args) => Box::pin(apply::run(&args, context)).await,
             Self::Aws(command) => Box::pin(aws::run(command, context)).await,
             Self::Callers(args) => callers::run(args, context).await,
             Self::Check(args) => check::run(&args, context).await,
-            Self::Config(command) => config::run(&command, context),
+            Self::Config(command) => config::run(&command, context).await,
             Self::ConsumerKey(args) => consumer_key::run(&args, context),
             Self::Contract(command) => contract::run(&command, context),
             Self::DeadLetters(command) => dead_letters::run(command, context).await,
@@ -111,7 +117,9 @@ impl Command {
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Evidence(command) => evidence::run(command, context).await,
+            Self::Export(args) => Box::pin(export::run(&args, context)).await,
             Self::Grants(command) => grants::run(command, context).await,
+            Self::Import(args) => Box::pin(import::run(&args, context)).await,
             Self::Issuer(args) => issuer::run(&args, context).await,
             Self::Keys(command) => Box::pin(keys::run(&command, context)).await,
             Self::Log(command) => log::run(command, context).await,
@@ -155,7 +163,9 @@ pub fn main() -> ExitCode {
         Err(error) => Err(Failure::ours(error).context("cannot start the runtime")),
     };
     match outcome {
+        Ok(Exit::Done) if line.context.output().reader_is_gone() => ExitCode::from(CLOSED_PIPE),
         Ok(exit) => exit.into(),
+        Err(failure) if failure.is_silent() => ExitCode::from(&failure),
         Err(failure) => {
             line.context.output().complain(format_args!("error: {failure}"));
             ExitCode::from(&failure)

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use crate::cli::config_drift;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::schema;
 use crate::enrich::Publications;
@@ -12,6 +13,11 @@ use crate::subscriptions::SubscriptionDocument;
 pub enum Command {
     /// Print the settings in force: the file, and the defaults of what it leaves out
     Show,
+    /// Print the digests of the settings, contracts and publications in the files, as a running gateway
+    /// tells those that are in force
+    Digest,
+    /// Say what the running gateway has otherwise than the files here; the answer is no if anything is
+    Drift,
     /// Print the JSON Schema of a file that people write, for editors
     Schema {
         /// Which file
@@ -32,7 +38,7 @@ pub enum File {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, context: &Context) -> CommandResult {
+pub async fn run(command: &Command, context: &Context) -> CommandResult {
     let output = context.output();
     match command {
         Command::Show => {
@@ -43,6 +49,11 @@ pub fn run(command: &Command, context: &Context) -> CommandResult {
                 output.line(serde_saphyr::to_string(&config).map_err(Failure::ours)?.trim_end());
             }
         }
+        Command::Digest => {
+            let digests = config_drift::of_files(&context.config()?)?;
+            output.item(&digests, ToString::to_string);
+        }
+        Command::Drift => return config_drift::run(context).await,
         Command::Schema { file: File::Gateway } => output.document(&schema()),
         Command::Schema { file: File::Publications } => {
             output.document(&Publications::file_schema());

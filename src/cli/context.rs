@@ -8,7 +8,10 @@ use crate::config::{self, Config};
 use crate::eventlog::ActionReason;
 
 /// Options that every command takes, and what follows from them.
+///
+/// They stand under a heading of their own, so that those of a command come first in its help.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Context {
     /// The gateway file
     #[arg(

@@ -261,11 +261,8 @@ impl Sender {
         if self.receipts.is_some() {
             request = request.header(PREFER, RECEIPT);
         }
-        let sent = request.header(CONTENT_TYPE, self.form.media_type()).body(body).send().await;
-        let response = sent
-            .map_err(reqwest::Error::without_url)
-            .context("cannot reach the gateway; is it running?")
-            .map_err(Failure::ours)?;
+        let request = request.header(CONTENT_TYPE, self.form.media_type()).body(body);
+        let response = self.client.exchange(request).await?;
         let status = response.status();
         Ok((status, response.text().await.map_err(Failure::ours)?))
     }

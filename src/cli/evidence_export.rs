@@ -87,7 +87,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     while let Some(chunk) =
         response.chunk().await.map_err(|error| Failure::ours(error.without_url()).context(cut()))?
     {
-        target.write(&chunk).map_err(|error| Failure::ours(error).context(cut()))?;
+        target.write(&chunk).map_err(|failure| failure.context(cut()))?;
         tally.take(&chunk);
     }
     target.finish().map_err(|error| Failure::ours(error).context(cut()))?;
@@ -130,10 +130,10 @@ impl Target {
         }
     }
 
-    fn write(&mut self, chunk: &[u8]) -> std::io::Result<()> {
+    fn write(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         match self {
-            Self::File(file) => file.write_all(chunk),
-            Self::StandardOutput(output) => output.must_write(chunk),
+            Self::File(file) => file.write_all(chunk).map_err(Failure::ours),
+            Self::StandardOutput(output) => output.must_write(chunk).map_err(Failure::unwritten),
         }
     }
 

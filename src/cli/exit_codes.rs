@@ -17,6 +17,7 @@ const NO: &[(&str, &str)] = &[
     ("log restore", "the backup is damaged"),
     ("log verify", "something is wrong"),
     ("open", "the token does not open"),
+    ("quarantine release", "something stays that was to be released"),
     ("replay start", "it was cancelled"),
     ("verify-chain", "something is missing, doubled, out of order, altered or not to be believed"),
 ];

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use crate::event::{Blame, Fault};
 use crate::telemetry::error_chain;
 
+/// The exit code where the reader of standard output has gone: 128 and the number of `SIGPIPE`.
+pub(super) const CLOSED_PIPE: u8 = 141;
+
 /// How a command ended that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -38,6 +41,20 @@ impl Failure {
     /// The gateway cannot be reached, or something of ours is broken (exit code 3).
     pub fn ours(error: impl Into<anyhow::Error>) -> Self {
         Self { code: 3, error: error.into() }
+    }
+
+    /// Standard output does not take what was written. Where its reader has gone (`sealway … | head`),
+    /// that is said by the exit code alone, which is as of a program that the signal has ended.
+    pub fn unwritten(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self { code: CLOSED_PIPE, error: error.into() };
+        }
+        Self::ours(error).context("cannot write to standard output")
+    }
+
+    /// Whether nothing is to be said of it: nobody reads any more.
+    pub const fn is_silent(&self) -> bool {
+        self.code == CLOSED_PIPE
     }
 
     /// Asks the error itself whose turn it is.

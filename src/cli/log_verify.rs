@@ -200,7 +200,7 @@ fn judge(
         }
     };
     let event = &entry.event;
-    match canonical(event.data.tree()) {
+    match canonical(&event.data.to_tree()) {
         Ok(data) if data != event.data.text() => {
             report.find(format!(
                 "position {position}, event {}: the data is not canonical",

@@ -11,6 +11,7 @@
 //! | 2 | the command line, a file or the request is wrong; change it |
 //! | 3 | the gateway cannot be reached, or something of ours is broken |
 //! | 4 | nothing is wrong, but it is believed on its own word only |
+//! | 141 | whoever read standard output has gone, and the rest was not written |
 //!
 //! **Invariant:** nothing outside this room writes to the terminal, and no command prints except
 //! through [`Output`].
@@ -20,15 +21,19 @@ mod actions;
 mod answer;
 mod access;
 mod apply;
+mod apply_changes;
 mod apply_grants;
+mod apply_prune;
 mod asked;
 mod aws;
 mod callers;
+mod carried;
 mod check;
 mod check_log;
 mod client;
 mod command;
 mod config;
+mod config_drift;
 mod consumer_key;
 mod context;
 mod contract;
@@ -51,10 +56,11 @@ mod evidence_exports;
 mod evidence_verify;
 mod evidence_witnesses;
 mod exit_codes;
+mod export;
 mod failure;
-mod grant_file;
 mod grants;
 mod harmless;
+mod import;
 mod issuer;
 mod keys;
 mod keys_adopt;
@@ -74,6 +80,7 @@ mod proof_answer;
 mod put_tally;
 mod receipt_file;
 mod quarantine;
+mod quarantine_release;
 mod record_file;
 mod rehearsal;
 mod rehearsal_attributes;
@@ -83,8 +90,10 @@ mod rehearsal_maps;
 mod rehearsal_try;
 mod replay;
 mod serve;
+mod subscription_changes;
 mod subscription_file;
 mod subscriptions;
+mod subscriptions_why;
 mod token_keys;
 mod verify_chain;
 mod verify_chain_text;

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -21,12 +22,20 @@ pub enum Format {
     Json,
 }
 
+/// Whether a line of the result found nobody who reads it: there is one standard output.
+static READER_IS_GONE: AtomicBool = AtomicBool::new(false);
+
+fn is_closed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
 /// A column of a table: its heading, and how to read its cell from an item.
 pub type Column<T> = (&'static str, fn(&T) -> String);
 
 /// Writes results to standard output and remarks to standard error.
 ///
-/// A reader that goes away (`sealway … | head`) ends nothing: what cannot be written is dropped.
+/// A reader that goes away (`sealway … | head`) is no failure that is spoken of: what cannot be written is
+/// dropped, and the exit code is as of a program that `SIGPIPE` has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
     format: Format,
@@ -45,7 +54,14 @@ impl Output {
 
     /// Writes a line of the result as it is, in either format.
     pub fn line(self, text: impl Display) {
-        let _ = writeln!(io::stdout().lock(), "{text}");
+        if writeln!(io::stdout().lock(), "{text}").is_err_and(|error| is_closed(&error)) {
+            READER_IS_GONE.store(true, Relaxed);
+        }
+    }
+
+    /// Whether something of the result was not written because nobody reads it any more.
+    pub fn reader_is_gone(self) -> bool {
+        READER_IS_GONE.load(Relaxed)
     }
 
     /// Writes a line of the result as it is, now, where the command must know that it is written.

@@ -1,6 +1,5 @@
 //! `sealway subscriptions pull`: fetches sealed events, a line each.
 
-use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -52,7 +51,7 @@ pub async fn run(args: PullArgs, context: &Context) -> CommandResult {
         let answer =
             ask(&client, &args, (left.min(DEFAULT_LIMIT.into()), wait), after.as_deref()).await?;
         let events = items(&answer, ListAnswer::FETCHED.items);
-        write(output, &events).map_err(Failure::ours)?;
+        write(output, &events)?;
         left = left.saturating_sub(events.len());
         after = Some(text(&answer, "/next"));
         if !args.follow && answer.get("moreAvailable") != Some(&Value::Bool(true)) {
@@ -85,10 +84,10 @@ async fn ask(
 
 /// Writes a token, or a JSON object, on a line for each event. One that cannot be written ends the
 /// command, so that it is not acknowledged.
-fn write(output: Output, events: &[Value]) -> anyhow::Result<()> {
+fn write(output: Output, events: &[Value]) -> Result<(), Failure> {
     for event in events {
         let line = if output.is_json() { event.to_string() } else { text(event, "/token") };
-        output.must_line(line).context("cannot write to standard output")?;
+        output.must_line(line).map_err(Failure::unwritten)?;
     }
     Ok(())
 }

@@ -128,10 +128,7 @@ impl ReceiptSigner {
             } else {
                 token.to_owned()
             };
-            output
-                .must_line(line)
-                .context("cannot write to standard output")
-                .map_err(Failure::ours)?;
+            output.must_line(line).map_err(Failure::unwritten)?;
             let receipt = sign_receipt(token, &opened, (&self.pen, SystemClock.now()));
             signed.insert(id.clone(), receipt.map_err(Failure::ours)?.into());
         }

@@ -6,8 +6,10 @@ use serde_json::Value;
 
 use crate::ambient::Size;
 use crate::api::{ListAnswer, QuarantineListQuery};
-use crate::cli::answer::{ListColumn, column, items, list, show};
+use crate::cli::answer::{ListColumn, column, list, show};
+use crate::cli::quarantine_release::{self, ReleaseArgs};
 use crate::cli::{Column, CommandResult, Context, Exit};
+use crate::event::Timestamp;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -29,6 +31,15 @@ pub enum Command {
         /// Only what was sent by this caller, access key or queue (its ARN)
         #[arg(long, value_name = "NAME")]
         producer: Option<String>,
+        /// Only what has a violation of this code
+        #[arg(long)]
+        code: Option<String>,
+        /// Only what was set aside then or later, in RFC 3339
+        #[arg(long, value_name = "TIME")]
+        from: Option<Timestamp>,
+        /// Only what was set aside then or earlier, in RFC 3339
+        #[arg(long, value_name = "TIME")]
+        to: Option<Timestamp>,
     },
     /// Count the events in quarantine, by publication and by the codes of what is wrong with them
     Counts,
@@ -37,12 +48,11 @@ pub enum Command {
         /// Its number in the list
         id: u64,
     },
-    /// Let one through the publication that set it aside, after a fix, or read it again and let it
-    /// through all that want it; it stays if it still cannot
-    Release {
-        /// Its number in the list
-        id: u64,
-    },
+    /// Let one, or what a filter chooses, through the publication that set it aside, after a fix
+    ///
+    /// What could not be read is read again, and let through all that want it. It stays if it still
+    /// cannot.
+    Release(ReleaseArgs),
     /// Drop one for good
     Remove {
         /// Its number in the list
@@ -115,9 +125,19 @@ fn counted(answer: &Value) -> Vec<(String, Value)> {
 pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
-        Command::List { after, envelope, publication, kind, producer } => {
+        Command::List { after, envelope, publication, kind, producer, code, from, to } => {
             let after = Some(after);
-            let query = QuarantineListQuery { after, envelope, publication, kind, producer };
+            let (from, to) = (from.map(|time| time.to_string()), to.map(|time| time.to_string()));
+            let query = QuarantineListQuery {
+                after,
+                envelope,
+                publication,
+                kind,
+                producer,
+                code,
+                from,
+                to,
+            };
             let shown = (ListAnswer::QUARANTINED, COLUMNS);
             list((&client, output), "/quarantine", &query, shown).await?;
         }
@@ -134,25 +154,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             }
         }
         Command::Get { id } => show(output, &client.get(&format!("/quarantine/{id}")).await?),
-        Command::Release { id } => {
-            let path = format!("/quarantine/{id}/release");
-            let answer = client.call::<()>(Method::POST, &path, None).await?;
-            output.item(&answer, |answer| {
-                let events = items(answer, "events");
-                let ids: Vec<&str> = events.iter().filter_map(Value::as_str).collect();
-                let aside = answer.get("quarantined").and_then(Value::as_u64).unwrap_or(0);
-                match (ids.is_empty(), aside) {
-                    (false, 0) => format!("event {id} is released as {}", ids.join(" ")),
-                    (false, _) => format!(
-                        "event {id} is released as {}, and set aside by {aside} publications",
-                        ids.join(" ")
-                    ),
-                    (true, _) => {
-                        format!("event {id} was read and set aside by {aside} publications")
-                    }
-                }
-            });
-        }
+        Command::Release(args) => return quarantine_release::run(args, &client, output).await,
         Command::Remove { id } => {
             client.call::<()>(Method::DELETE, &format!("/quarantine/{id}"), None).await?;
             output.note(format_args!("event {id} is dropped"));

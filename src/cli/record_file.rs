@@ -2,13 +2,15 @@
 //! in each line, or a bundle of evidence.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use crate::proof::{ChainTrust, StoredTokens};
+use crate::seal::evidence::LONGEST_LINE;
+use crate::source::{InputLine, Lines};
 
 /// A larger file is no answer of the gateway.
 const LONGEST_ANSWER: u64 = 16 * 1024 * 1024;
@@ -35,9 +37,9 @@ pub(super) fn read(
         return Ok(());
     }
     let opened = File::open(file).with_context(|| format!("cannot read {name}"))?;
-    for (number, line) in (1..).zip(BufReader::new(opened).lines()) {
-        let line = line.with_context(|| format!("cannot read {name}, line {number}"))?;
-        let records = records_in(line.trim());
+    for line in Lines::new(BufReader::new(opened), LONGEST_LINE) {
+        let InputLine { number, text } = line.with_context(|| format!("cannot read {name}"))?;
+        let records = records_in(text.trim());
         is_understood |= records.is_some();
         for record in records.unwrap_or_default() {
             stored.take_incarnation(&record, || format!("{name}, line {number}"), trust);

@@ -1,13 +1,15 @@
 //! `sealway serve`: runs a gateway until it is told to stop.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::cli::{CommandResult, Context, DataDirectory, Exit, Failure};
 use crate::config;
-use crate::gateway::{self, Machine};
+use crate::gateway::{self, Machine, Reloader};
 use crate::telemetry;
 
 /// What this process does differently from what the gateway file says.
@@ -37,14 +39,16 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 /// second one at once: the log is whole at any moment.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let mut config = args.data.settings(context)?;
+    // From the first moment on: a signal that nobody waits for would end the process.
+    let hangup = signal(SignalKind::hangup()).map_err(Failure::ours)?;
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.no_delivery = args.no_delivery;
+    config.new_log = args.new_log;
     telemetry::start_logging(&config.logging, context.log.as_deref()).map_err(Failure::input)?;
     for warning in config::contradictions(&context.config, &config) {
         let place = warning.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));
         tracing::warn!("Settings {}{place}: {}", warning.file, warning.problem);
     }
-    config.listen = args.listen.unwrap_or(config.listen);
-    config.no_delivery = args.no_delivery;
-    config.new_log = args.new_log;
     let issuer = config.issuer.clone();
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::ours)?;
@@ -70,15 +74,27 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
         let _ = told.send(());
         told_to_stop(&mut interrupt, &mut terminate).await;
     };
+    let reloader = Arc::clone(gateway.reloader());
     tokio::select! {
         ended = Box::pin(gateway.run(until)) => ended.map_err(Failure::ours)?,
         () = twice => {
             tracing::warn!("Gateway ends at once; what was not settled is delivered again");
             return Ok(Exit::AtOnce);
         }
+        () = reload_when_told(hangup, &reloader, &context.config) => {}
     }
     tracing::info!("Gateway has stopped");
     Ok(Exit::Done)
+}
+
+/// Reloads whenever someone hangs up: what is told during a reload is one more reload, however often.
+async fn reload_when_told(mut hangup: Signal, reloader: &Reloader, path: &Path) {
+    while hangup.recv().await.is_some() {
+        tracing::info!("Gateway is told to reload");
+        Box::pin(reloader.reload(path)).await;
+    }
+    // Nobody can tell it any more; it serves all the same.
+    std::future::pending::<()>().await;
 }
 
 /// Waits until someone wants the process to end.

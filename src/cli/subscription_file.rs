@@ -12,7 +12,7 @@ use crate::cli::Failure;
 use crate::config;
 use crate::event::{Diagnostic, QualifiedName, yaml};
 use crate::subscriptions::{
-    CredentialAlone, SecretText, SinkCredential, SubscriptionDocument, Subscriptions,
+    CredentialAlone, GivenDocument, SecretText, SinkCredential, SubscriptionDocument, Subscriptions,
 };
 use crate::telemetry::error_chain;
 
@@ -220,9 +220,11 @@ fn add(documents: &mut Documents, file: String, text: &str) -> Result<(), Box<Di
 }
 
 fn check(name: &str, text: &str) -> Result<SubscriptionDocument, Box<Diagnostic>> {
-    let document = yaml::read(name, text)?;
-    match Subscriptions::check(&document) {
-        Ok(()) => places_of_secrets(document.sinkcredential.as_deref(), name).map(|_| document),
+    let document = yaml::read::<GivenDocument>(name, text)?.for_another();
+    match document.normalised().and_then(|normal| Subscriptions::check(&normal).map(|()| normal)) {
+        Ok(document) => {
+            places_of_secrets(document.sinkcredential.as_deref(), name).map(|_| document)
+        }
         Err(error) => Err(Box::new(Diagnostic::of_file(name, error_chain(&error).to_string()))),
     }
 }

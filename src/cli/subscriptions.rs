@@ -14,7 +14,12 @@ use crate::api::{
 };
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::pull::PullArgs;
-use crate::cli::{Client, CommandResult, Context, Exit, Failure, pull, subscription_file};
+use crate::cli::subscription_changes::{
+    DropArgs, SecretArgs, drop_retries, rotate_secret, show_with_warnings,
+};
+use crate::cli::{
+    Client, CommandResult, Context, Exit, Failure, pull, subscription_file, subscriptions_why,
+};
 use crate::event::{ConsumerId, EventId, QualifiedName, SubscriptionReference};
 use crate::subscriptions::{SubscriptionDocument, SubscriptionState};
 
@@ -28,6 +33,11 @@ pub enum Command {
     List(ListArgs),
     /// Show one, with its state and how far it has come
     Get {
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
+    },
+    /// Say whether one is behind, why, since when, whose turn it is, and which command helps
+    Why {
         /// The subscription: its name, `consumer/name`, or its id
         id: SubscriptionReference,
     },
@@ -76,6 +86,15 @@ pub enum Command {
         /// The subscription: its name, `consumer/name`, or its id
         id: SubscriptionReference,
     },
+    /// Make another shared secret for one, and show it once
+    ///
+    /// The former one is good beside it for a day, or as `--overlap` says: install the new one beside
+    /// it meanwhile.
+    Secret(SecretArgs),
+    /// Give up what waits for another attempt; a redrive brings it back
+    ///
+    /// What is dropped is a dead letter with the reason `dropped`.
+    DropRetries(DropArgs),
     /// Print a signed token that says how far one has come
     Checkpoint {
         /// The subscription: its name, `consumer/name`, or its id
@@ -180,6 +199,8 @@ pub(super) const COLUMNS: &[ListColumn] = &[
     column("Sequence", "/progress/sequence"),
     column("Behind", "/progress/behind"),
     column("Retrying", "/progress/retrying"),
+    column("Failing since", "/progress/failingSince"),
+    column("Dead letters", "/deadLetters"),
     column("Breaker", "/progress/breaker"),
 ];
 
@@ -216,11 +237,13 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             list((&client, output), "/subscriptions", &query, shown).await?;
         }
         Command::Get { id } => show(output, &client.get(&path(&id)).await?),
+        Command::Why { id } => return subscriptions_why::run(&id, context).await,
         Command::Create { file } => {
-            show(output, &create(&client, &subscription_file::read(&file)?).await?);
+            show_with_warnings(output, &create(&client, &subscription_file::read(&file)?).await?);
         }
         Command::Replace { id, file } => {
-            show(output, &replace(&client, &id, &subscription_file::read(&file)?).await?);
+            let document = subscription_file::read(&file)?;
+            show_with_warnings(output, &replace(&client, &id, &document).await?);
         }
         Command::Credential(CredentialArgs { id, file, former_file, remove: _ }) => {
             let path = path(&id) + "/sink-credential";
@@ -240,6 +263,8 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         Command::Verify { id, challenge } => verify(&id, challenge, context).await?,
         Command::Pause { id } => step(&id, "pause", context).await?,
         Command::Resume { id } => step(&id, "resume", context).await?,
+        Command::Secret(args) => show(output, &rotate_secret(&client, args).await?),
+        Command::DropRetries(args) => drop_retries(&client, output, args).await?,
         Command::Checkpoint { id } => {
             let request = client.request(Method::GET, &(path(&id) + "/checkpoint"))?;
             let token = client.send(request).await?.text().await.map_err(Failure::ours)?;

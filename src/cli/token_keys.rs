@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use http::header::ACCEPT_ENCODING;
 use url::{Host, Url};
 
 use crate::cli::Failure;
+use crate::egress::{AGENT, ENCODING};
 use crate::event::{DocumentAsk, Timestamp};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::proof::ChainTrust;
@@ -109,11 +111,12 @@ async fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
         bail!("use an https address: what these keys sign is believed");
     }
     let client = reqwest::Client::builder()
+        .user_agent(AGENT)
         .no_proxy()
         .timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
-    let mut response = client.get(address).send().await?;
+    let mut response = client.get(address).header(ACCEPT_ENCODING, ENCODING).send().await?;
     if !response.status().is_success() {
         bail!("the server answered {}", response.status());
     }

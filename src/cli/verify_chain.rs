@@ -16,9 +16,11 @@ use crate::cli::verify_chain_text::{DISAGREE, text};
 use crate::cli::{CommandResult, Context, Exit, Failure, asked};
 use crate::event::{ChainValue, SubscriptionId, Timestamp, number_of};
 use crate::proof::{ChainReport, ChainTrust, LostEvents, StoredTokens, verify_chain};
+use crate::seal::evidence::LONGEST_LINE;
 use crate::seal::{
     AccessEnd, ChainStanding, ComingAccessEnd, Finding, MissingKey, NumberedToken, PlaceClaims,
 };
+use crate::source::{InputLine, Lines};
 
 /// Which tokens, of which subscription, and where its chain begins.
 #[derive(Debug, clap::Args)]
@@ -133,12 +135,9 @@ fn read(
         let file = File::open(file).with_context(|| format!("cannot read {name}"))?;
         (name, Box::new(BufReader::new(file)))
     };
-    for (number, line) in (1..).zip(reader.lines()) {
-        let line = line.with_context(|| format!("cannot read {name}, line {number}"))?;
-        let token = line.trim();
-        if !token.is_empty() {
-            stored.take(token, || format!("{name}, line {number}"), of);
-        }
+    for line in Lines::new(reader, LONGEST_LINE) {
+        let InputLine { number, text } = line.with_context(|| format!("cannot read {name}"))?;
+        stored.take(text.trim(), || format!("{name}, line {number}"), of);
     }
     Ok(())
 }

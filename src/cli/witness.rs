@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::ambient::{SystemClock, Tasks};
 use crate::api;
 use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::gateway::why_not_listening;
 use crate::telemetry;
 use crate::transparency::NoteKey;
 use crate::witness::{WitnessBook, witness_routes};
@@ -41,10 +42,10 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     telemetry::start_logging(&logging, context.log.as_deref()).map_err(Failure::input)?;
     let count = args.logs.len();
     let book = WitnessBook::open(&args.directory, &args.name, args.logs).map_err(Failure::blame)?;
-    let listener = TcpListener::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))
-        .map_err(Failure::input)?;
+    let listener = TcpListener::bind(args.listen).await.map_err(|source| {
+        let why = why_not_listening(&source);
+        Failure::input(anyhow!("cannot listen on {}: {why}", args.listen))
+    })?;
     let address = listener.local_addr().map_err(Failure::ours)?;
     let key = book.key().to_string();
     context.output().item(&json!({ "key": key, "listen": address }), |_| key.clone());

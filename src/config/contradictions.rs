@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::ambient::Size;
 use crate::config::Config;
+use crate::config::address::misfit;
 use crate::config::settings::Mistake;
 use crate::event::{Diagnostic, yaml};
 use crate::eventlog;
@@ -24,8 +25,14 @@ impl Config {
             self.of_bodies(),
             self.of_shares(),
             self.of_sizes(),
+            self.of_address(),
         ];
         pairs.into_iter().flatten().flatten().collect()
+    }
+
+    /// A proxy may lead anywhere, so only what no proxy could mend is told.
+    fn of_address(&self) -> [Option<Mistake>; 2] {
+        [misfit(&self.issuer, self.listen).map(|problem| (vec!["issuer"], problem)), None]
     }
 
     fn of_events(&self) -> [Option<Mistake>; 2] {

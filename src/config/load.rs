@@ -41,8 +41,9 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|source| LoadError::Unreadable { path: name.clone(), source })?;
-    let mut config = read(&name, &text).map_err(LoadError::Mistakes)?;
-    path.clone_into(&mut config.file);
+    let config = read(&name, &text).map_err(LoadError::Mistakes)?;
+    let (written, file) = (config.as_written(), path.to_owned());
+    let config = Config { written, file, ..config };
     Ok(config.relative_to(path.parent().unwrap_or(Path::new("."))))
 }
 

@@ -86,6 +86,10 @@ pub struct Config {
     /// The file that this was read from.
     #[serde(skip)]
     pub file: PathBuf,
+    /// The settings as their file says them, before paths were made relative to it; null if there is no
+    /// file.
+    #[serde(skip)]
+    pub written: serde_json::Value,
 }
 
 impl Default for Config {
@@ -117,6 +121,7 @@ impl Default for Config {
             no_delivery: false,
             new_log: false,
             file: PathBuf::new(),
+            written: serde_json::Value::Null,
         }
     }
 }

@@ -22,9 +22,21 @@ const MAX_MESSAGES: usize = 1_000;
 pub struct Catalog {
     documents: BTreeMap<String, ContractDocument>,
     parts: BTreeSet<String>,
+    /// Where its files lie, as people are told it.
+    folder: Option<String>,
 }
 
 impl Catalog {
+    /// The same, with the name of the folder in which its files lie.
+    pub fn in_folder(self, folder: impl Into<String>) -> Self {
+        Self { folder: Some(folder.into()), ..self }
+    }
+
+    /// Where its files lie, if that was said.
+    pub(super) fn folder(&self) -> Option<&str> {
+        self.folder.as_deref()
+    }
+
     /// Reads all files of the contracts folder, given as texts by their path below it. Files with
     /// an `asyncapi` member are contracts; others are parts that contracts may refer to.
     ///

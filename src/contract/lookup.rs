@@ -115,9 +115,14 @@ impl Catalog {
             let help = "name the AsyncAPI document that refers to it".to_owned();
             return MessageLookupError::of_contract(problem, help);
         }
-        let problem = format!("there is no contract `{path}`");
+        let folder = self.folder().map(|folder| format!(" in the folder `{folder}`"));
+        let problem = format!("there is no contract `{path}`{}", folder.unwrap_or_default());
         let known: Vec<&str> = self.documents().map(ContractDocument::path).collect();
-        MessageLookupError::of_contract(problem, format!("there are: {}", known.join(", ")))
+        let help = match known.as_slice() {
+            [] => "no contract is there; the setting `contracts` names the folder".to_owned(),
+            known => format!("there are: {}", known.join(", ")),
+        };
+        MessageLookupError::of_contract(problem, help)
     }
 
     /// Everything that is wrong in all files, in their order. As long as nobody knows what is

@@ -200,6 +200,11 @@ fn a_lookup_that_fails_says_what_is_wrong_and_what_to_do() {
 
     assert_eq!(error.to_string(), "there is no contract `other.yaml`");
     assert_eq!(error.help(), "there are: orders.yaml");
+    let catalog = catalog.in_folder("config/asyncapi");
+    let error = catalog.described("other.yaml", "Same").unwrap_err().to_string();
+    assert_eq!(error, "there is no contract `other.yaml` in the folder `config/asyncapi`");
+    let empty = Catalog::default().described("other.yaml", "Same").unwrap_err();
+    assert!(empty.help().contains("the setting `contracts` names the folder"), "{}", empty.help());
     assert!(catalog.described("orders.yaml", "Same").unwrap_err().help().contains("`message:`"));
 }
 

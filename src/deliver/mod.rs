@@ -31,11 +31,12 @@ pub use dispatch::{
 };
 pub use explain::{
     BlockedBy, ConcernedSubscriptions, DeliveryStatus, EventStates, Explanation, FilterMatching,
+    LagCause, LagReport, LagTurn,
 };
 pub use handshake::{Handshakes, HandshakesParts, VerifyError};
 pub use limits::{
-    Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, OperatorLimits, Permit,
-    Sinks, Traffic, Wait,
+    Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, Flow, OperatorLimits,
+    Permit, Sinks, Traffic, Wait,
 };
 pub use outcome::{
     Delivery, DeliverySignal, DeliverySignals, HandshakeConfig, Ledger, Ownership, Reason,
@@ -51,6 +52,7 @@ pub use sink::{Destination, Destinations, EventBusPermission, EventBusPermission
 #[cfg(feature = "aws")]
 pub use sink::{EventBusDestination, EventBusParts};
 pub use worker::{
-    Decider, DeliveryContext, EntryDecision, NotDecided, NumberedEntry, Progress,
-    SequenceReadError, SubscriptionView, WorkerCommand, WorkerStanding,
+    Decider, DeliveryContext, EntryDecision, NotDecided, NumberedEntry, Progress, ReplayOutcome,
+    ReplayTicket, ReplayedMatch, SequenceReadError, SubscriptionView, WorkerCommand,
+    WorkerStanding,
 };

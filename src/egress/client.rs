@@ -8,26 +8,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
-use http_body_util::{BodyExt as _, Full};
+use http::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::egress::connector::GuardedConnector;
 use crate::egress::stream::ReceivedBytes;
 use crate::egress::{Egress, EgressRefusal, NetworkFailure, Scheme};
 
-/// How many fields the head of an answer may have.
-const MOST_FIELDS: usize = 4096;
+/// How many fields the head of an answer may have. The library makes room for all of them, 64 bytes each,
+/// before it reads one.
+const MOST_FIELDS: usize = 512;
 /// How many bytes the head may have.
 const LONGEST_HEAD: usize = 64 * 1024;
 /// How long a connection is kept that nobody uses.
 const IDLE: Duration = Duration::from_mins(1);
-/// Who asks, as servers see it.
-const AGENT: &str = concat!("sealway/", env!("CARGO_PKG_VERSION"));
+/// Who asks, as servers see it, whatever is asked for.
+pub const AGENT: &str = concat!("sealway/", env!("CARGO_PKG_VERSION"));
+/// What may be done to the body of an answer: nothing, because nothing is unpacked.
+pub const ENCODING: &str = "identity";
 
 /// A request to someone else's server.
 pub struct GuardedRequest<'a> {
@@ -69,6 +74,34 @@ pub enum ExchangeError {
     Broken(#[source] Box<dyn Error + Send + Sync>),
 }
 
+/// An answer whose head is there whole. What it says holds, however the body ended.
+pub struct GuardedAnswer {
+    /// Its status and its fields.
+    pub head: Parts,
+    /// The beginning of its body, as much as is wanted and as has come.
+    pub body: Vec<u8>,
+    /// Why the body ended before its end, or before as much was there as is wanted.
+    pub cut: Option<ExchangeError>,
+}
+
+/// Shows nothing that may be a secret.
+impl fmt::Debug for GuardedAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { head, body, cut } = self;
+        write!(f, "GuardedAnswer({}, {} bytes, {cut:?})", head.status, body.len())
+    }
+}
+
+impl GuardedAnswer {
+    /// The answer, if as much of its body is there as is wanted.
+    fn whole(self) -> Result<Response<Vec<u8>>, ExchangeError> {
+        match self.cut {
+            None => Ok(Response::from_parts(self.head, self.body)),
+            Some(cut) => Err(cut),
+        }
+    }
+}
+
 impl ExchangeError {
     /// What whoever has chosen the address is told of it; the texts of its causes are for operators.
     pub fn network(&self) -> Option<NetworkFailure> {
@@ -99,7 +132,8 @@ fn is_late(error: &(dyn Error + 'static)) -> bool {
 
 /// A client with its own connections, for https or for plain http.
 ///
-/// It follows no redirect, uses no proxy and unpacks nothing: what it reads is what came.
+/// It follows no redirect, uses no proxy, asks for nothing to be packed and unpacks nothing: what it
+/// reads is what came.
 #[derive(Clone)]
 pub struct GuardedClient {
     scheme: Scheme,
@@ -131,45 +165,71 @@ impl GuardedClient {
         request: GuardedRequest<'_>,
     ) -> Result<Response<Vec<u8>>, ExchangeError> {
         let patience = request.patience;
-        let exchange = tokio::time::timeout(patience, self.exchange_at_leisure(request));
-        exchange.await.map_err(|_| ExchangeError::Late)?
+        self.answer(request, |_| patience).await?.whole()
     }
 
-    async fn exchange_at_leisure(
+    /// Sends a request, and gives its answer as soon as the head and as much of the body is there as
+    /// is wanted, or the body has ended in whatever way. `for_body` says by the status how long a body
+    /// is waited for that does not come, within the patience of the request.
+    ///
+    /// Cancel safe: a connection whose answer is not read to its end is closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange`](Self::exchange), but for what happens after the head.
+    pub async fn answer(
         &self,
         request: GuardedRequest<'_>,
-    ) -> Result<Response<Vec<u8>>, ExchangeError> {
+        for_body: impl FnOnce(StatusCode) -> Duration + Send,
+    ) -> Result<GuardedAnswer, ExchangeError> {
+        let (limit, end) = (request.body_limit, Instant::now() + request.patience);
         if Scheme::of(request.url) != Some(self.scheme) {
             return Err(EgressRefusal::PlainHttp.into());
         }
-        let limit = request.body_limit;
         let request = self::request(request).map_err(ExchangeError::broken)?;
-        let response =
-            self.client.request(request).await.map_err(
-                |error| match EgressRefusal::among_causes(&error) {
-                    Some(refused) => ExchangeError::Refused(refused),
-                    None if is_late(&error) => ExchangeError::Late,
-                    None if error.is_connect() => ExchangeError::Connect(error.into()),
-                    None => ExchangeError::Broken(error.into()),
-                },
-            )?;
-        let (mut head, mut incoming) = response.into_parts();
+        let asking = timeout_at(end, self.client.request(request)).await;
+        let response = asking.map_err(|_| ExchangeError::Late)?.map_err(unanswered)?;
+        let (mut head, incoming) = response.into_parts();
         let received = head.extensions.remove::<ReceivedBytes>();
+        let end = end.min(Instant::now() + for_body(head.status));
         let mut body = Vec::new();
-        loop {
-            let Some(frame) = incoming.frame().await else {
-                received.inspect(ReceivedBytes::forget);
-                break;
-            };
-            let Ok(data) = frame.map_err(ExchangeError::broken)?.into_data() else { continue };
-            let wanted = limit - body.len();
-            body.extend(data.iter().take(wanted));
-            if data.len() > wanted {
-                // It is longer than anyone wants: its connection is closed.
-                break;
-            }
+        let reading = read(incoming, (&mut body, limit), received.as_ref());
+        let cut = timeout_at(end, reading).await.unwrap_or(Err(ExchangeError::Late)).err();
+        Ok(GuardedAnswer { head, body, cut })
+    }
+}
+
+/// Why there is no head of an answer.
+fn unanswered(error: hyper_util::client::legacy::Error) -> ExchangeError {
+    match EgressRefusal::among_causes(&error) {
+        Some(refused) => ExchangeError::Refused(refused),
+        None if is_late(&error) => ExchangeError::Late,
+        None if error.is_connect() => ExchangeError::Connect(error.into()),
+        None => ExchangeError::Broken(error.into()),
+    }
+}
+
+/// Reads the beginning of a body, as much as is wanted.
+async fn read<B>(
+    mut incoming: B,
+    (body, limit): (&mut Vec<u8>, usize),
+    received: Option<&ReceivedBytes>,
+) -> Result<(), ExchangeError>
+where
+    B: BodyExt<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin,
+{
+    loop {
+        let Some(frame) = incoming.frame().await else {
+            received.inspect(|received| received.forget());
+            return Ok(());
+        };
+        let Ok(data) = frame.map_err(ExchangeError::broken)?.into_data() else { continue };
+        let wanted = limit - body.len();
+        body.extend(data.iter().take(wanted));
+        if data.len() > wanted {
+            // It is longer than anyone wants: its connection is closed.
+            return Ok(());
         }
-        Ok(Response::from_parts(head, body))
     }
 }
 
@@ -194,6 +254,7 @@ fn request(wanted: GuardedRequest<'_>) -> Result<Request<Full<Bytes>>, http::Err
     let GuardedRequest { method, url, mut headers, body, .. } = wanted;
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
     headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ENCODING));
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = method;
     *request.uri_mut() = Uri::try_from(url.as_str())?;

@@ -207,3 +207,48 @@ async fn who_is_not_trusted_and_who_is_not_there_is_told_from_an_answer_that_bro
     assert!(matches!(told, ExchangeError::Connect(_)), "{told:?}");
     assert_eq!(told.network(), Some(NetworkFailure::Tls));
 }
+
+/// Answers once everybody has asked, and keeps every connection open.
+async fn answer_together(all: usize) -> (Url, Tasks) {
+    let (tasks, together) = (Tasks::new(), Arc::new(tokio::sync::Barrier::new(all)));
+    let routes = axum::Router::new().fallback(move || {
+        let together = Arc::clone(&together);
+        async move {
+            together.wait().await;
+            StatusCode::NO_CONTENT
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    tasks.spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    (url, tasks)
+}
+
+#[tokio::test]
+async fn of_many_connections_few_wait_for_their_next_request() {
+    const ALL: usize = 40;
+    let egress = Arc::new(Egress::keeping(EgressConfig::loopback(), 8));
+    let clients = GuardedClients::new(&egress).unwrap();
+    let (url, _tasks) = answer_together(ALL).await;
+    for _ in 0..2 {
+        let ask = || {
+            clients.client_for(&url).unwrap().exchange(GuardedRequest {
+                method: Method::POST,
+                url: &url,
+                headers: HeaderMap::new(),
+                body: Bytes::from_static(b"asked"),
+                body_limit: 0,
+                patience: Duration::from_secs(30),
+            })
+        };
+        let answers = futures_util::future::join_all((0..ALL).map(|_| ask())).await;
+        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|it| it.status() == 204)));
+        let few = async {
+            while egress.open().count() > 8 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), few).await.expect("the others are closed");
+        assert_eq!(egress.open().count(), 8, "those stay");
+    }
+}

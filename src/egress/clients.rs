@@ -24,7 +24,7 @@ impl GuardedClients {
     ///
     /// Ours: TLS cannot be set up.
     pub fn new(egress: &Arc<Egress>) -> Result<Self, TlsError> {
-        let tls = TlsBase::new()?;
+        let tls = TlsBase::new(egress)?;
         Ok(Self {
             egress: Arc::clone(egress),
             http: GuardedClient::http(egress),

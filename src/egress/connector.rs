@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
+use crate::egress::open_connections::OpenConnections;
 use crate::egress::stream::{CountedTcp, GuardedStream};
 use crate::egress::{Egress, EgressRefusal, Scheme, Unresolved};
 
@@ -39,6 +40,7 @@ type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, Cause>> + Send>>;
 pub(super) struct GuardedConnector {
     tcp: HttpConnector<GuardedResolver>,
     tls: Option<TlsConnector>,
+    open: OpenConnections,
 }
 
 impl GuardedConnector {
@@ -56,7 +58,7 @@ impl GuardedConnector {
         tcp.set_keepalive_retries(Some(PROBES));
         #[cfg(target_os = "linux")]
         tcp.set_tcp_user_timeout(Some(KEEPALIVE * 2));
-        Self { tcp, tls: tls.map(TlsConnector::from) }
+        Self { tcp, tls: tls.map(TlsConnector::from), open: egress.open().clone() }
     }
 }
 
@@ -71,8 +73,10 @@ impl Service<Uri> for GuardedConnector {
 
     fn call(&mut self, address: Uri) -> Self::Future {
         let (dialing, tls) = (self.tcp.call(address.clone()), self.tls.clone());
+        let open = self.open.clone();
         let connecting = async move {
-            let tcp = CountedTcp::new(TokioIo::<TcpStream>::into_inner(dialing.await?));
+            let tcp = TokioIo::<TcpStream>::into_inner(dialing.await?);
+            let tcp = CountedTcp::new(tcp, open.add());
             let Some(tls) = tls else { return Ok(GuardedStream::Plain(tcp)) };
             let stream = tls.connect(server_name(&address)?, tcp).await?;
             Ok::<_, Cause>(GuardedStream::Tls(Box::new(stream)))

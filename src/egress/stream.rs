@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::egress::open_connections::OpenConnection;
+
 /// How many bytes may come over the wire from the end of one answer to the end of the next: as much as the
 /// longest head, the longest body that anyone reads, and what surrounds them, greetings of TLS included.
 const LONGEST_ANSWER: usize = 160 * 1024;
@@ -55,11 +57,12 @@ impl ReceivedBytes {
 pub(super) struct CountedTcp {
     tcp: TcpStream,
     received: ReceivedBytes,
+    open: OpenConnection,
 }
 
 impl CountedTcp {
-    pub(super) fn new(tcp: TcpStream) -> Self {
-        Self { tcp, received: ReceivedBytes::default() }
+    pub(super) fn new(tcp: TcpStream, open: OpenConnection) -> Self {
+        Self { tcp, received: ReceivedBytes::default(), open }
     }
 }
 
@@ -128,10 +131,10 @@ macro_rules! delegate {
 }
 
 impl GuardedStream {
-    fn received(&self) -> &ReceivedBytes {
+    fn tcp(&self) -> &CountedTcp {
         match self {
-            Self::Plain(plain) => &plain.received,
-            Self::Tls(tls) => &tls.get_ref().0.received,
+            Self::Plain(plain) => plain,
+            Self::Tls(tls) => tls.get_ref().0,
         }
     }
 }
@@ -181,6 +184,11 @@ impl AsyncWrite for GuardedStream {
 
 impl Connection for GuardedStream {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.received().clone())
+        let CountedTcp { received, open, .. } = self.tcp();
+        let connected = Connected::new().extra(received.clone());
+        if !open.is_kept() {
+            connected.poison();
+        }
+        connected
     }
 }

@@ -4,22 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::Verifier;
 
-/// Why TLS cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A certificate or a key is no PEM.
-    #[error("a certificate or a key cannot be read")]
-    Pem(#[source] pem::Error),
-    /// A certificate, a key or the system's trust store cannot be used.
-    #[error("TLS cannot be set up")]
-    Setup(#[from] rustls::Error),
-}
+use crate::egress::Egress;
+use crate::egress::trust::{SystemTrust, TlsError, provider};
 
 /// A client certificate with its key, and authorities to trust in place of the system's.
 pub struct ClientTls {
@@ -60,16 +51,13 @@ fn certificates(text: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 #[derive(Clone)]
 pub(super) struct TlsBase {
     provider: Arc<CryptoProvider>,
-    system: Arc<Verifier>,
+    system: Arc<SystemTrust>,
 }
 
 impl TlsBase {
-    /// Reads what the system trusts.
-    pub(super) fn new() -> Result<Self, TlsError> {
-        let installed = CryptoProvider::get_default().cloned();
-        let provider = installed.unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
-        let system = Arc::new(Verifier::new(Arc::clone(&provider))?);
-        Ok(Self { provider, system })
+    /// Trusts whom the system trusts, as the guard has read it last.
+    pub(super) fn new(egress: &Egress) -> Result<Self, TlsError> {
+        Ok(Self { provider: provider(), system: egress.system_trust()? })
     }
 
     /// The settings of one client.
@@ -78,7 +66,7 @@ impl TlsBase {
         let builder = builder.with_safe_default_protocol_versions()?;
         let authorities = own.map_or(&[][..], |own| &own.authorities);
         let builder = if authorities.is_empty() {
-            let system: Arc<dyn ServerCertVerifier> = Arc::<Verifier>::clone(&self.system);
+            let system: Arc<dyn ServerCertVerifier> = Arc::<SystemTrust>::clone(&self.system);
             builder.dangerous().with_custom_certificate_verifier(system)
         } else {
             let mut trusted = RootCertStore::empty();

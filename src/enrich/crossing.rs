@@ -122,7 +122,7 @@ impl CrossingCopy<'_> {
         members: &Map<String, Value>,
     ) -> Result<Map<String, Value>, CrossingFault> {
         self.spend(2 + members.len().saturating_sub(1) + members.len())?;
-        let mut copied = Map::new();
+        let mut copied = Map::with_capacity(members.len());
         for (name, value) in members {
             let escaped = || name.replace('~', "~0").replace('/', "~1");
             // A name that cannot cross is not shown either.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::enrich::{EnrichError, Enriched, Publication, Publications};
 use crate::route::{EventTree, StepAllowance, Undecided};
 use crate::source::Received;
@@ -49,8 +51,12 @@ impl WantingPublications {
 impl Publications {
     /// Finds the publications that want an event, with this much work.
     pub fn wanted_by(&self, received: &Received, allowance: StepAllowance) -> WantingPublications {
-        let tree = received.envelope.to_tree();
-        let routed = self.patterns.route(&tree, allowance);
+        self.wanting(&received.envelope.to_tree(), allowance)
+    }
+
+    /// Finds the publications that want an event, given as the [tree](crate::source::Envelope::to_tree) of its envelope.
+    pub fn wanting(&self, tree: &Value, allowance: StepAllowance) -> WantingPublications {
+        let routed = self.patterns.route(tree, allowance);
         let of = |index: usize| self.all.get(index).cloned();
         let undecided = routed.undecided.into_iter().filter_map(of).collect();
         let mut wanted = WantingPublications { wanting: Vec::new(), undecided };
@@ -59,7 +65,7 @@ impl Publications {
             // Most have no groups, and need not look at the event again.
             let groups = match patch.groups() {
                 [] => Ok(Vec::new()),
-                _ => patch.wanting(&EventTree::of(&tree), allowance.each),
+                _ => patch.wanting(&EventTree::of(tree), allowance.each),
             };
             match groups {
                 Ok(groups) => wanted.wanting.push(Wanting { publication, groups }),

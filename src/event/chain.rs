@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64_simd::AsOut as _;
 use sha2::{Digest, Sha256};
 
 use crate::event::{EventDigest, EventId, SubscriptionId};
@@ -26,7 +27,7 @@ impl ChainValue {
     /// The value after one more event.
     pub fn next(self, id: EventId, digest: EventDigest) -> Self {
         let hash = Sha256::new_with_prefix(self.0)
-            .chain_update(id.to_string())
+            .chain_update(id.text(&mut [0; EventId::TEXT_BYTES]))
             .chain_update(digest.to_bytes());
         Self(hash.finalize().into())
     }
@@ -44,7 +45,10 @@ impl ChainValue {
 
 impl fmt::Display for ChainValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base64_simd::URL_SAFE_NO_PAD.encode_to_string(self.0))
+        let mut text = [0; 43];
+        f.write_str(
+            base64_simd::URL_SAFE_NO_PAD.encode_as_str(&self.0, text.as_mut_slice().as_out()),
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::event::canonical::write_string;
 use crate::event::{
     AttributeName, AttributeValue, Data, EventContext, EventDigest, EventId, EventSource,
     EventTime, EventType, IdempotencyKey, SUBJECT, Salt, Subject, TraceContext, decode_segment,
@@ -59,7 +60,8 @@ impl CloudEvent {
         // Writing to a string cannot fail.
         let _ = write!(text, r#"{{"specversion":"{SPEC_VERSION}","id":"{}""#, self.id);
         for (name, value) in self.text_attributes() {
-            let _ = write!(text, r#","{name}":{}"#, Value::String(value));
+            let _ = write!(text, r#","{name}":"#);
+            write_string(&mut text, &value);
         }
         for (name, value) in self.extensions() {
             let _ = write!(text, r#","{name}":{}"#, value.to_json());
@@ -70,12 +72,14 @@ impl CloudEvent {
 
     /// Builds the tree that filters are matched against: the attributes, `data` as a tree, and the
     /// event's name as [`EVENT_NAME`] where that is not its type.
+    ///
+    /// The first time it takes the tree that the data was made from; later ones read its text.
     pub fn to_tree(&self) -> Value {
-        let mut tree = Map::new();
+        let mut tree = Map::with_capacity(12);
         tree.insert("specversion".into(), SPEC_VERSION.into());
         tree.insert("id".into(), self.id.to_string().into());
         for (name, value) in self.text_attributes() {
-            tree.insert(name.into(), value.into());
+            tree.insert(name.into(), value.into_owned().into());
         }
         for (name, value) in self.extensions() {
             tree.insert(name.to_string(), value.to_json());
@@ -83,7 +87,7 @@ impl CloudEvent {
         if let Some(name) = self.context.as_ref().and_then(|context| context.name.as_ref()) {
             tree.insert(EVENT_NAME.into(), name.as_str().into());
         }
-        tree.insert("data".into(), self.data.tree().clone());
+        tree.insert("data".into(), self.data.to_tree());
         Value::Object(tree)
     }
 
@@ -107,7 +111,7 @@ impl CloudEvent {
     }
 
     /// Those of [`text_attributes`](Self::text_attributes) that may stand outside of tokens.
-    pub fn clear_attributes(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub fn clear_attributes(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         let sealed = self.context.as_ref().is_some_and(|context| context.subject_sealed);
         self.text_attributes().filter(move |(name, _)| !(sealed && *name == SUBJECT))
     }
@@ -121,17 +125,17 @@ impl CloudEvent {
     }
 
     /// The attributes after `specversion` and `id`, each as the text that the JSON form carries.
-    pub fn text_attributes(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let optional = |name, value: Option<String>| value.map(|value| (name, value));
+    pub fn text_attributes(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let optional = |name, value: Option<_>| value.map(|value| (name, Cow::Borrowed(value)));
         [
-            Some(("source", self.source.to_string())),
-            Some(("type", self.event_type.to_string())),
-            optional("subject", self.subject.as_ref().map(ToString::to_string)),
-            Some(("time", self.time.to_string())),
-            Some(("datacontenttype", DATA_CONTENT_TYPE.to_owned())),
-            optional("dataschema", self.dataschema.as_deref().map(str::to_owned)),
-            Some(("idempotencykey", self.idempotency_key.to_string())),
-            optional("traceparent", self.trace.as_ref().map(ToString::to_string)),
+            Some(("source", Cow::Borrowed(self.source.as_str()))),
+            Some(("type", Cow::Borrowed(self.event_type.as_str()))),
+            optional("subject", self.subject.as_ref().map(Subject::as_str)),
+            Some(("time", Cow::Owned(self.time.to_string()))),
+            Some(("datacontenttype", Cow::Borrowed(DATA_CONTENT_TYPE))),
+            optional("dataschema", self.dataschema.as_deref()),
+            Some(("idempotencykey", Cow::Owned(self.idempotency_key.to_string()))),
+            optional("traceparent", self.trace.as_ref().map(TraceContext::as_str)),
         ]
         .into_iter()
         .flatten()

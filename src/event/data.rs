@@ -1,7 +1,7 @@
-//! What an event is about: JSON text that is parsed at most once.
+//! What an event is about: JSON text, and the tree that it was made from until that is needed.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -10,26 +10,28 @@ use crate::event::json;
 /// The log keeps only what was read within the bounds of its day.
 const ALL: json::Limits = json::Limits::new(usize::MAX, 1000);
 
-/// The CloudEvents `data`: canonical JSON text (RFC 8785), with its tree made on first use.
+/// The CloudEvents `data`: canonical JSON text (RFC 8785).
 ///
-/// Cloning shares both. `Debug` shows the size only, because data never reaches a log.
+/// The tree that it was made from is kept for one who needs it, which is mostly whoever routes the event;
+/// then it is gone, since it takes many times the memory of its text. Cloning shares both. `Debug` shows the
+/// size only, because data never reaches a log.
 #[derive(Clone)]
 pub struct Data(Arc<Inner>);
 
 struct Inner {
     text: Box<str>,
-    tree: OnceLock<Value>,
+    tree: Mutex<Option<Value>>,
 }
 
 impl Data {
     /// Takes a tree together with its canonical text.
-    pub fn from_parts(text: String, tree: Value) -> Self {
-        Self(Arc::new(Inner { text: text.into(), tree: OnceLock::from(tree) }))
+    pub fn from_parts(text: impl Into<Box<str>>, tree: Value) -> Self {
+        Self(Arc::new(Inner { text: text.into(), tree: Mutex::new(Some(tree)) }))
     }
 
     /// Takes text that is known to be JSON, such as what the log kept.
     pub fn from_text(text: String) -> Self {
-        Self(Arc::new(Inner { text: text.into(), tree: OnceLock::new() }))
+        Self(Arc::new(Inner { text: text.into(), tree: Mutex::new(None) }))
     }
 
     /// The JSON text.
@@ -37,12 +39,12 @@ impl Data {
         &self.0.text
     }
 
-    /// The JSON tree; text that is not JSON reads as `null`.
-    pub fn tree(&self) -> &Value {
+    /// The JSON tree: the one that the text was made from, if nobody has taken it yet, and otherwise read
+    /// again. Text that is not JSON reads as `null`.
+    pub fn to_tree(&self) -> Value {
+        let kept = self.0.tree.lock().unwrap_or_else(PoisonError::into_inner).take();
         // With the reader of events: a library takes some members for its own.
-        self.0
-            .tree
-            .get_or_init(|| json::read_event(self.0.text.as_bytes(), ALL).unwrap_or_default())
+        kept.unwrap_or_else(|| json::read_event(self.text().as_bytes(), ALL).unwrap_or_default())
     }
 }
 
@@ -55,5 +57,26 @@ impl fmt::Debug for Data {
 impl PartialEq for Data {
     fn eq(&self, other: &Self) -> bool {
         self.0.text == other.0.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_the_same_however_often_it_is_asked_for() {
+        let tree = json!({"a": [1, "b"], "c": null});
+        for data in
+            [Data::from_parts(tree.to_string(), tree.clone()), Data::from_text(tree.to_string())]
+        {
+            let shared = data.clone();
+            assert_eq!(data.to_tree(), tree);
+            assert_eq!(shared.to_tree(), tree);
+            assert_eq!(data.to_tree(), tree);
+        }
+        assert_eq!(Data::from_text("no JSON".to_owned()).to_tree(), json!(null));
     }
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use md5::{Digest as _, Md5};
 
+use crate::event::hexadecimal::write_hexadecimal;
+
 /// Names the content of an event: the MD5 of its canonical bytes, in lower-case hex.
 ///
 /// It is a name and never a proof, because two contents with one MD5 can be made at will; the
@@ -59,7 +61,7 @@ macro_rules! digest {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                write_hexadecimal(f, &self.0)
             }
         }
 

@@ -34,6 +34,14 @@ impl EventId {
         self.0.to_bytes()
     }
 
+    /// The length of the text form, in bytes.
+    pub const TEXT_BYTES: usize = ulid::ULID_LEN;
+
+    /// Writes the text form into a buffer.
+    pub fn text(self, buffer: &mut [u8; Self::TEXT_BYTES]) -> &str {
+        self.0.array_to_str(buffer)
+    }
+
     /// Milliseconds since the Unix epoch at which the id was minted.
     pub const fn unix_ms(self) -> u64 {
         self.0.timestamp_ms()
@@ -68,8 +76,7 @@ impl EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = [0; ulid::ULID_LEN];
-        f.write_str(self.0.array_to_str(&mut buffer))
+        f.write_str(self.text(&mut [0; Self::TEXT_BYTES]))
     }
 }
 

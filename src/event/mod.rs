@@ -24,6 +24,7 @@ mod event_digest;
 mod event_time;
 mod extension;
 mod fault;
+mod hexadecimal;
 mod id;
 mod item_index;
 pub mod json;
@@ -64,13 +65,14 @@ pub use extension::{
     AttributeName, AttributeNameError, AttributeValue, AttributeValueError, is_attribute_name,
 };
 pub use fault::{Blame, Fault};
+pub(crate) use hexadecimal::write_hexadecimal;
 pub use id::{EventId, EventIdError};
 pub use item_index::{is_false_index, is_item_index};
 pub use names::{
     AccessRequestId, CallerId, ConsumerId, GrantName, NameError, QualifiedName, RedriveId,
     ReplayId, SubscriptionId, SubscriptionName, SubscriptionReference,
 };
-pub use nearest::nearest;
+pub use nearest::{nearest, nearest_of_all};
 pub use number::{NumberFault, NumericValue};
 pub use plural::number_of;
 pub use producer::{EventProducer, ProducerKind};

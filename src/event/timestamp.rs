@@ -11,6 +11,8 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// The length of the longest text: with nine places of a second.
+const LONGEST: usize = "2026-11-21T20:17:00.123456789Z".len();
 const NANOS_PER_MS: i64 = 1_000_000;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
@@ -71,8 +73,13 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Every value of the range formats: the year has four digits.
         let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0));
-        let text = moment.ok().and_then(|moment| moment.format(&Rfc3339).ok());
-        f.write_str(text.as_deref().unwrap_or("1970-01-01T00:00:00Z"))
+        let mut buffer = [0; LONGEST];
+        let mut rest = buffer.as_mut_slice();
+        let formatted = moment.ok().and_then(|moment| moment.format_into(&mut rest, &Rfc3339).ok());
+        // The library does not count the places of a second that it has written.
+        let written = formatted.map_or(0, |_| LONGEST - rest.len());
+        let text = buffer.get(..written).and_then(|text| str::from_utf8(text).ok());
+        f.write_str(text.filter(|text| !text.is_empty()).unwrap_or("1970-01-01T00:00:00Z"))
     }
 }
 

@@ -37,6 +37,10 @@ kinds! {
     ReplaceSinkCredential: "replace-sink-credential";
     /// The credential of a sink was taken away.
     RemoveSinkCredential: "remove-sink-credential";
+    /// Another shared secret was made.
+    RotateSecret: "rotate-secret";
+    /// Deliveries that waited for another attempt were given up.
+    DropRetries: "drop-retries";
     /// A range of the log was sent again.
     StartReplay: "start-replay";
     /// A replay was ended.
@@ -69,8 +73,10 @@ kinds! {
     RefuseAccess: "refuse-access";
     /// A caller was added.
     AddCaller: "add-caller";
-    /// The scopes of a caller were replaced.
+    /// The scopes of a caller or its end were replaced.
     ChangeCaller: "change-caller";
+    /// A caller was given another key.
+    RotateCallerKey: "rotate-caller-key";
     /// A caller was removed.
     RemoveCaller: "remove-caller";
     /// Signing keys that were missing were made.

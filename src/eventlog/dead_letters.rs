@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -236,7 +237,7 @@ pub trait DeadLetters: Send + Sync {
         id: DeadLetterId,
     ) -> Result<bool, LogError>;
 
-    /// Drops the oldest dead letters that were given up before a moment, at most so many, and names
+    /// Drops the oldest dead letters of those that are older than an age, at most so many, and names
     /// their deliveries and reasons. Those that are being redriven stay.
     ///
     /// # Errors
@@ -244,7 +245,7 @@ pub trait DeadLetters: Send + Sync {
     /// Ours: the store failed.
     async fn expire_dead_letters(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
 

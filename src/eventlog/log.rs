@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::{
-    Appended, Draft, Entry, Extent, LogError, LowWatermark, Observed, Page, Position, Retention,
-    Tail, Trimmed,
+    Aged, Appended, Draft, Entry, Extent, LogError, LowWatermark, Observed, Page, Position,
+    Retention, Tail, Trimmed,
 };
 
 /// How full the disk of the log is.
@@ -34,6 +35,8 @@ pub enum DiskLevel {
 /// 3. **Whole.** A batch is stored entirely or not at all.
 /// 4. **Once.** A draft whose origin is in the log already (for 24 hours) is not stored again.
 /// 5. **Kept.** Nothing is dropped that a cursor has not settled or that waits for another attempt.
+/// 6. **Old by its own count.** Ages count the time in which the store was open, whatever the machine's
+///    clock does meanwhile.
 #[async_trait]
 pub trait Log: Send + Sync {
     /// Names a batch of drafts, makes it durable, and says for each what became of it, in order.
@@ -123,6 +126,13 @@ pub trait Log: Send + Sync {
     ///
     /// Ours: the store failed.
     async fn seek(&self, from: EventId) -> Result<Position, LogError>;
+
+    /// Says what is older than an age.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn aged(&self, age: Duration) -> Result<Aged, LogError>;
 
     /// Says how far entries are settled by all cursors but those of `released`, and how large the
     /// log is.

@@ -19,6 +19,7 @@
 mod action_kind;
 mod action_reason;
 mod actions;
+mod aged;
 mod attempts;
 mod config;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub use action_reason::{ActionReason, ActionReasonError};
 pub use actions::{
     Action, ActionEnd, ActionId, ActionOutcome, ActionOwners, ActionQuery, Actions, NewAction,
 };
+pub use aged::Aged;
 pub use attempts::{Attempt, Attempts};
 pub use config::{Config, LogLimits, ProofAccess, RetentionConfig};
 pub use cursor::{Cursor, SequenceCheckpoint, SequenceSet};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -206,6 +207,12 @@ pub struct QuarantineQuery {
     pub kind: Option<QuarantineKind>,
     /// Only those that were sent by a producer of this name.
     pub producer: Option<Arc<str>>,
+    /// Only those that have a violation of this code.
+    pub code: Option<Arc<str>>,
+    /// Only those that were set aside then or later.
+    pub from: Option<Timestamp>,
+    /// Only those that were set aside then or earlier.
+    pub to: Option<Timestamp>,
 }
 
 /// How many quarantined events of a publication have a violation of one code.
@@ -283,7 +290,7 @@ pub trait Quarantine: Send + Sync {
     /// Ours: the store failed.
     async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError>;
 
-    /// Drops the oldest quarantined events that were set aside before a moment, at most so many,
+    /// Drops the oldest quarantined events of those that are older than an age, at most so many,
     /// and names their publications; an empty name for what could not be read.
     ///
     /// # Errors
@@ -291,7 +298,7 @@ pub trait Quarantine: Send + Sync {
     /// Ours: the store failed.
     async fn expire_quarantined(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<Arc<str>>, LogError>;
 }

@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::{
-    Appended, DiskLevel, Draft, Entry, Extent, Log, LogError, LowWatermark, Observed, Page,
+    Aged, Appended, DiskLevel, Draft, Entry, Extent, Log, LogError, LowWatermark, Observed, Page,
     Position, Retention, Tail, Trimmed,
 };
 
@@ -134,6 +135,10 @@ impl Log for Tailed {
             Some(position) => Ok(position),
             None => self.below.seek(from).await,
         }
+    }
+
+    async fn aged(&self, age: Duration) -> Result<Aged, LogError> {
+        self.below.aged(age).await
     }
 
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError> {

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
-use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
+use crate::api::{
+    AccessTokens, BodyBudget, Callers, DocumentsInForce, Rates, Readers, Readiness, Services,
+};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
@@ -25,16 +28,19 @@ use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{LogGuard, guard};
 use crate::gateway::incarnations::take_up_incarnations;
-use crate::gateway::inward::{contracts, inward, warn_of_documents};
+use crate::gateway::inward::{Inward, inward, warn_of_documents};
 use crate::gateway::machine::Machine;
 use crate::gateway::missing_log::check_log_is_there;
 use crate::gateway::own_issuer::take_up_issuer;
 use crate::gateway::own_keys::{OwnKeys, take_up_keys};
+use crate::gateway::reading_documents::{ReadDocuments, read_documents};
+use crate::gateway::reloading::{Reloader, ReloaderParts, in_force};
 use crate::gateway::signing_answers::AnswerSigner;
+use crate::gateway::starting::tell_start;
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unbound_callers::warn_of_unbound_callers;
 use crate::gateway::witnessing::log_proofs;
-use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
+use crate::jobs::{JobService, JobServiceParts};
 use crate::keys::{self, DataKey, KeyRing, LogIssuer, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
@@ -47,16 +53,15 @@ use crate::telemetry::Metrics;
 pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildError> {
     check(&config)?;
     let Machine { clock, entropy, tasks, .. } = machine.clone();
-    let metrics = Arc::new(Metrics::new());
-    let (catalog, publications, gate) = contracts(&config)?;
-    warn_of_documents(&config, &gate, (&catalog, &publications));
-    let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
-    let aws = AwsEdges::new(&config, &egress);
+    let (metrics, began) = (Arc::new(Metrics::new()), clock.now());
+    let ReadDocuments { catalog, publications, gate, digests } = documents(&config)?;
+    let (egress, aws) = edges(&config);
     let listener = listen(&config).await?;
     let OpenedLog { store, engine, own, names, log_guard, incarnations } =
-        open_log(&config, &machine, &metrics).await?;
+        Box::pin(open_log(&config, &machine, &metrics)).await?;
     let life = (incarnations.all().current(), log_guard.is_set_back);
-    let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
+    let way_in = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
+    let Inward { admit, bus, rules, keys } = way_in;
     let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock), life);
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
@@ -67,12 +72,10 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         event_buses,
         (&store, &ledger, &metrics),
     )?;
-    let replays = job_service(&config, &machine, &out, (&store, &ledger));
-    if !config.no_delivery {
-        out.subscription_service.resume().await?;
-        replays.resume().await?;
-    }
-    let callers = callers(&config, &store).await;
+    let replays = resumed_jobs(&config, &machine, &out, (&store, &ledger)).await?;
+    let callers = callers(&config, &store, Arc::clone(&clock)).await;
+    let documents = DocumentsInForce { catalog, publications, source: config.source.clone() };
+    let running = Box::new((config.clone(), digests));
     let services = Arc::new(Services {
         issuer_aliases: config.issuer_aliases(),
         exports: exports((&config, &machine), (&egress, &aws), &store)?,
@@ -102,14 +105,17 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         store,
         ring: Arc::clone(&own.ring),
         receipt_keys: out.receipt_keys,
-        catalog,
-        publications,
+        in_force: ArcSwap::from_pointee(in_force(&running, (&documents, began))),
+        documents: ArcSwap::from_pointee(documents),
         subscription_service: out.subscription_service,
         handshakes: out.handshakes,
         replays: Arc::new(replays),
     });
+    Box::pin(tell_start(&services, egress.config(), began)).await;
+    let parts = ReloaderParts { services: Arc::clone(&services), egress, rules, keys };
     Ok(Gateway {
         services,
+        reloader: Arc::new(Reloader::new(parts, *running)),
         listener,
         dispatch: out.dispatch,
         ledger,
@@ -125,8 +131,37 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     })
 }
 
-async fn callers(config: &Config, store: &Store) -> Arc<Callers> {
-    let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
+fn documents(config: &Config) -> Result<ReadDocuments, BuildError> {
+    let read = read_documents(config)?;
+    warn_of_documents(config, &read.gate, (&read.catalog, &read.publications));
+    Ok(read)
+}
+
+/// The guard of what is dialed, and what calls AWS behind it.
+fn edges(config: &Config) -> (Arc<Egress>, AwsEdges) {
+    let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
+    let aws = AwsEdges::new(config, &egress);
+    (egress, aws)
+}
+
+/// The jobs. Where events are delivered, what was in flight is taken up.
+async fn resumed_jobs(
+    config: &Config,
+    machine: &Machine,
+    out: &Outward,
+    kept: (&Store, &Arc<Ledger>),
+) -> Result<JobService, BuildError> {
+    let jobs = job_service(config, machine, out, kept);
+    if !config.no_delivery {
+        out.subscription_service.resume().await?;
+        jobs.resume().await?;
+    }
+    Ok(jobs)
+}
+
+async fn callers(config: &Config, store: &Store, clock: Arc<dyn Clock>) -> Arc<Callers> {
+    let registry = Arc::clone(&store.registry);
+    let callers = Arc::new(Callers::new(registry, config.api.caller_cache, clock));
     warn_of_unbound_callers(&callers).await;
     callers
 }
@@ -328,8 +363,7 @@ fn job_service(
         config: config.replay.clone(),
         log: Arc::clone(&store.log),
         dead_letters: Arc::clone(&store.dead_letters),
-        replays: Replays::new(Arc::clone(&store.registry)),
-        redrives: Redrives::new(Arc::clone(&store.registry)),
+        registry: Arc::clone(&store.registry),
         ledger: Arc::clone(ledger),
         attempter: Arc::clone(&out.attempter),
         subscription_service: Arc::clone(&out.subscription_service),

@@ -1,5 +1,7 @@
 //! Why a gateway could not be built.
 
+use std::io::ErrorKind;
+
 use crate::access::AccessError;
 use crate::config::SecretError;
 use crate::deliver::SubscriptionServiceError;
@@ -64,7 +66,7 @@ pub enum BuildError {
     #[error("cannot make the HTTP client")]
     Client(#[source] TlsError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}; is another program using it? change `listen`")]
+    #[error("cannot listen on {address}: {}", why_not_listening(.source))]
     Listen {
         /// The address.
         address: String,
@@ -99,6 +101,47 @@ impl Blame for BuildError {
     }
 }
 
+/// Why an address cannot be listened on, and what to do.
+pub fn why_not_listening(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::AddrInUse => "another program listens there; stop it, or choose another port",
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; use one of its own, or 0.0.0.0 or [::] for all of them"
+        }
+        ErrorKind::PermissionDenied => {
+            "this process may not use that port; choose one from 1024 on, or give it the right"
+        }
+        _ => "choose another address",
+    }
+}
+
 fn shown(mistakes: &[Diagnostic]) -> String {
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_listened_on_is_told_with_its_own_reason() {
+        let told = |kind: ErrorKind| {
+            let source = io::Error::from(kind);
+            BuildError::Listen { address: "192.0.2.1:80".into(), source }.to_string()
+        };
+        for (kind, words) in [
+            (ErrorKind::AddrInUse, "another program listens there"),
+            (ErrorKind::AddrNotAvailable, "this machine has no such address"),
+            (ErrorKind::PermissionDenied, "may not use that port"),
+            (ErrorKind::Other, "choose another address"),
+        ] {
+            let told = told(kind);
+            assert!(told.starts_with("cannot listen on 192.0.2.1:80: "), "{told}");
+            let others = ["another program", "no such address", "may not use"];
+            let is_told = others.iter().filter(|other| told.contains(**other)).count();
+            assert!(told.contains(words) && is_told <= 1, "{told}");
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use crate::ambient::FairTurns;
 use crate::enrich::{Publication, Publications, WantingPublications};
 use crate::event::{EventProducer, Fault, Violation};
@@ -10,7 +12,6 @@ use crate::source::{AdmitRefusal, Received};
 
 /// Asks the patterns of publications, and never keeps other work waiting for long.
 pub struct Choosing {
-    publications: Arc<Publications>,
     config: PatternConfig,
     /// One event at a time, and turns go round by producer: however many are expensive, they take one
     /// core, and whoever sends many waits for itself. Who is no producer has a line with others like
@@ -19,33 +20,48 @@ pub struct Choosing {
 }
 
 impl Choosing {
-    /// Asks these publications, with the work that the settings allow.
-    pub fn new(publications: Arc<Publications>, config: PatternConfig) -> Self {
-        Self { publications, config, turns: FairTurns::new() }
+    /// Asks with the work that the settings allow.
+    pub fn new(config: PatternConfig) -> Self {
+        Self { config, turns: FairTurns::new() }
     }
 
-    /// Finds the publications that want an event, and those for which that takes more work than is
+    /// Finds those of these publications that want an event, and those for which that takes more work than is
     /// allowed at all.
     pub async fn wanted_by(
         &self,
+        publications: &Arc<Publications>,
+        mut received: Received,
+        producer: Option<&EventProducer>,
+    ) -> (Arc<Received>, WantingPublications) {
+        let allowance = self.config.at_once();
+        let ask = |tree: &Value| publications.wanting(tree, allowance);
+        let at_once = received.envelope.with_tree(ask);
+        let received = Arc::new(received);
+        if at_once.undecided.is_empty() {
+            return (received, at_once);
+        }
+        let wanted = Box::pin(self.wanted_at_length(publications, &received, producer)).await;
+        (received, wanted.unwrap_or(at_once))
+    }
+
+    /// The same with all the work that is allowed, when it is the turn of the producer.
+    async fn wanted_at_length(
+        &self,
+        publications: &Arc<Publications>,
         received: &Arc<Received>,
         producer: Option<&EventProducer>,
-    ) -> WantingPublications {
-        let at_once = self.publications.wanted_by(received, self.config.at_once());
-        if at_once.undecided.is_empty() {
-            return at_once;
-        }
+    ) -> Option<WantingPublications> {
         let turn = self.turns.take(&producer.cloned()).await;
         let steps = self.config.budget().steps();
         let allowance = StepAllowance::of_all(steps);
-        let (publications, received) = (Arc::clone(&self.publications), Arc::clone(received));
+        let (publications, received) = (Arc::clone(publications), Arc::clone(received));
         let work = move || {
             // Held by the work itself, which goes on when nobody waits for it any more.
             let _turn = turn;
             publications.wanted_by(&received, allowance)
         };
         // Whoever panics there has decided nothing.
-        tokio::task::spawn_blocking(work).await.unwrap_or(at_once)
+        tokio::task::spawn_blocking(work).await.ok()
     }
 
     /// Steps that an explanation of one publication may take.
@@ -73,7 +89,7 @@ mod tests {
     use std::fs;
     use std::sync::Mutex;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::config::Config;
@@ -116,19 +132,21 @@ operations: { publish: { action: send, channel: { $ref: '#/channels/shop' } } }
     #[tokio::test]
     async fn a_producer_of_much_work_is_waited_for_once() {
         let config = PatternConfig { steps_at_once: 2_000, steps: 1_000_000 };
-        let choosing = Choosing::new(expensive(), config);
+        let (publications, choosing) = (expensive(), Choosing::new(config));
         let any = json!([0, 1, 2, 3, 4]);
         let mut lines = vec![json!({"a": -1}); 2_000];
         lines.push(json!({"a": any, "p": {"a": any}, "q": {"a": any}}));
         let envelope =
             Envelope { source: "till".to_owned(), ..Envelope::example(json!({ "lines": lines })) };
-        let received = Arc::new(Received { envelope, repeatable: true, traceparent: None });
-        let at_once = choosing.publications.wanted_by(&received, config.at_once());
+        let received = Received { envelope, repeatable: true, traceparent: None };
+        let at_once = publications.wanted_by(&received, config.at_once());
         assert_eq!(at_once.undecided.len(), 1, "it is much work");
         let served = Mutex::new(Vec::new());
         let ask = async |name: &'static str| {
             let producer = EventProducer { kind: ProducerKind::Caller, name: name.into() };
-            let wanted = choosing.wanted_by(&received, Some(&producer)).await;
+            let (kept, wanted) =
+                choosing.wanted_by(&publications, received.clone(), Some(&producer)).await;
+            assert_eq!(*kept, received);
             assert_eq!((wanted.wanting.len(), wanted.undecided.len()), (1, 0));
             served.lock().unwrap().push(name);
         };

@@ -2,7 +2,7 @@
 
 use crate::ambient::HumanDuration;
 use crate::api::Services;
-use crate::event::EventId;
+use crate::event::SubscriptionId;
 use crate::eventlog::{LogError, Position};
 use crate::gateway::exporting::is_exported;
 use crate::telemetry::Metric;
@@ -30,12 +30,7 @@ pub(super) async fn spared(
         return Ok(wanted);
     }
     let overdue = match age {
-        Some(age) => {
-            let oldest =
-                services.clock.now().before(age.0.saturating_add(exports.hold())).unix_ms();
-            let oldest = EventId::first_of(u64::try_from(oldest).unwrap_or(0));
-            services.store.log.seek(oldest).await?
-        }
+        Some(age) => services.store.log.aged(age.0.saturating_add(exports.hold())).await?.position,
         None => Position::START,
     };
     Ok(bundled.max(overdue.min(wanted)))
@@ -49,7 +44,7 @@ fn bundled(services: &Services) -> Option<Position> {
 
 /// Up to where a subscription has its bundles; nothing if it wants none. One that was not looked at since the
 /// start has none.
-fn through_of(services: &Services, id: &crate::event::SubscriptionId) -> Option<Position> {
+fn through_of(services: &Services, id: &SubscriptionId) -> Option<Position> {
     let exports = services.exports.as_ref()?;
     let line = services.subscription_service.worker(id)?;
     if !is_exported(exports, &line) {
@@ -59,13 +54,25 @@ fn through_of(services: &Services, id: &crate::event::SubscriptionId) -> Option<
     Some(exports.standing(id, created).map_or(Position::START, |standing| standing.through))
 }
 
-/// Counts, and tells of, what is dropped though no bundle has it.
-pub(super) fn tell_of_lost_evidence(services: &Services, (before, through): (Position, Position)) {
-    for (id, _) in services.subscription_service.standings() {
-        let Some(bundled) = through_of(services, &id).filter(|bundled| *bundled < through) else {
+/// The subscriptions that wait for bundles of what is about to go, and up to where each has them.
+pub(super) fn unbundled(services: &Services, through: Position) -> Vec<(SubscriptionId, Position)> {
+    let waits = |(id, _): (SubscriptionId, _)| {
+        through_of(services, &id).filter(|bundled| *bundled < through).map(|bundled| (id, bundled))
+    };
+    services.subscription_service.standings().into_iter().filter_map(waits).collect()
+}
+
+/// Counts, and tells of, what was dropped though no bundle has it.
+pub(super) fn tell_of_lost_evidence(
+    services: &Services,
+    unbundled: &[(SubscriptionId, Position)],
+    (before, through): (Position, Position),
+) {
+    for (id, bundled) in unbundled {
+        let lost = through.0.saturating_sub((*bundled).max(before).0);
+        if lost == 0 {
             continue;
-        };
-        let lost = through.0 - bundled.max(before).0;
+        }
         services.metrics.counter(Metric::EvidenceLost, &[id.as_str()]).add(lost);
         tracing::warn!(
             subscription.id = %id, lost,

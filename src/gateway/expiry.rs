@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::api::Services;
-use crate::event::Timestamp;
 use crate::eventlog::{LogError, QuarantineSize, RetentionConfig};
 use crate::telemetry::{Metric, error_chain};
 
@@ -31,8 +30,8 @@ pub(super) async fn expire(services: &Services, config: RetentionConfig) {
                 tracing::error!(error = %error_chain(&error), "What was set aside cannot be dropped");
             }
         }
-        let now = services.clock.now();
-        if is_again(looked_through, now) {
+        let now = services.clock.running();
+        if looked_through.is_none_or(|last| now.saturating_sub(last) >= JOBS_TICK) {
             looked_through = Some(now);
             if let Err(error) = services.replays.tidy().await {
                 tracing::error!(error = %error_chain(&error), "Jobs that have ended cannot be dropped");
@@ -59,16 +58,10 @@ fn tell(was_full: bool, is_full: bool) {
     }
 }
 
-/// Whether it is time to look through jobs again. A clock that was set back says nothing.
-fn is_again(last: Option<Timestamp>, now: Timestamp) -> bool {
-    last.is_none_or(|last| now < last || now.since(last) >= JOBS_TICK)
-}
-
 async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<(), LogError> {
     let Some(age) = config.dead_letters else { return Ok(()) };
-    let before = services.clock.now().before(age.0);
     loop {
-        let expired = services.store.dead_letters.expire_dead_letters(before, SLICE).await?;
+        let expired = services.store.dead_letters.expire_dead_letters(age.0, SLICE).await?;
         for (key, reason) in &expired {
             let labels = [key.subscription.as_str(), reason];
             services.metrics.counter(Metric::DeadLettersExpired, &labels).increment();
@@ -83,29 +76,13 @@ async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<()
 
 async fn quarantined(services: &Services, config: RetentionConfig) -> Result<(), LogError> {
     let Some(age) = config.quarantine else { return Ok(()) };
-    let before = services.clock.now().before(age.0);
     loop {
-        let expired = services.store.quarantine.expire_quarantined(before, SLICE).await?;
+        let expired = services.store.quarantine.expire_quarantined(age.0, SLICE).await?;
         for publication in &expired {
             services.metrics.counter(Metric::QuarantineExpired, &[publication]).increment();
         }
         if expired.len() < SLICE {
             return Ok(());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jobs_are_looked_through_every_ten_minutes_also_after_the_clock_was_set_back() {
-        let at = |minutes: i64| Timestamp::from_unix_seconds(minutes * 60);
-        assert!(is_again(None, at(50)));
-        assert_eq!(
-            [49, 50, 59, 60].map(|now| is_again(Some(at(50)), at(now))),
-            [true, false, false, true]
-        );
     }
 }

@@ -11,7 +11,7 @@ use crate::api::{SeriesOutcome, SeriesStep, Services, next_bundle};
 use crate::archive::{ArchiveError, ExportSeries, ExportedBundle, Exports, Spool};
 use crate::deliver::{SubscriptionServiceError, WorkerHandle};
 use crate::event::{SubscriptionId, Timestamp};
-use crate::eventlog::{DiskLevel, Position};
+use crate::eventlog::{DiskLevel, Position, SequenceCheckpoint};
 use crate::subscriptions::{RecipientKeys, SubscriptionError};
 use crate::telemetry::{Metric, error_chain};
 
@@ -103,9 +103,13 @@ async fn bring_up(
             return Err("the disk is full".into());
         }
         let gathered = gather(services, exports, (id, &series), (line, through)).await?;
-        let Some(bundle) = gathered else {
-            exports.reached(id, created, through);
-            return Ok(());
+        let bundle = match gathered {
+            Gathered::Bundle(bundle) => *bundle,
+            Gathered::Nothing { looked } => {
+                exports.reached(id, created, through);
+                exports.looked(id, looked);
+                return Ok(());
+            }
         };
         exports.gathered(id, &mut series, bundle).await?;
         if !exports.publish(id, &mut series).await? {
@@ -142,15 +146,25 @@ async fn forget_ended(services: &Services, exports: &Exports) {
     }
 }
 
-/// Gathers the next bundle, durably; nothing if there is nothing to bundle.
+/// What came of gathering a bundle.
+enum Gathered {
+    Bundle(Box<ExportedBundle>),
+    /// There is nothing to bundle; the next look may begin at a place.
+    Nothing {
+        looked: Option<SequenceCheckpoint>,
+    },
+}
+
+/// Gathers the next bundle, durably.
 async fn gather(
     services: &Arc<Services>,
     exports: &Exports,
     (id, series): (&SubscriptionId, &ExportSeries),
     (line, through): (&WorkerHandle, Position),
-) -> Result<Option<ExportedBundle>, Cause> {
+) -> Result<Gathered, Cause> {
     let step = SeriesStep {
         after: series.last.as_ref().map(|bundle| (bundle.place(), bundle.sha256())),
+        looked: exports.place_looked(id),
         through,
         bytes: LARGEST,
     };
@@ -160,12 +174,16 @@ async fn gather(
     let directory = exports.spool();
     let (kept, written) = tokio::join!(keep(read, (&directory, id)), write);
     let spool = kept?;
-    let SeriesOutcome::Bundle { place, event, events } = written? else { return Ok(None) };
+    let (place, event, events) = match written? {
+        SeriesOutcome::Bundle { place, event, events } => (place, event, events),
+        SeriesOutcome::Nothing { looked } => return Ok(Gathered::Nothing { looked }),
+    };
     let spool = spool.ok_or("the bundle is cut")?;
     let bytes = spool.bytes;
     let sha256 = spool.finish().await?;
     let name = (name_of(id, at), at);
-    Ok(Some(ExportedBundle::new(name, (sha256, bytes), (place, event, events))))
+    let bundle = ExportedBundle::new(name, (sha256, bytes), (place, event, events));
+    Ok(Gathered::Bundle(Box::new(bundle)))
 }
 
 /// Keeps lines until there are no more; nothing if they do not make a whole bundle. Once the disk fails,

@@ -49,13 +49,14 @@ pub(super) async fn open_access(
     if !config.no_delivery {
         let registry = Arc::clone(&store.registry);
         let subscriptions = Subscriptions::new(registry, Arc::clone(&machine.clock));
-        grant_what_was_heard(&access, &subscriptions).await?;
+        grant_to_hearers(&access, &subscriptions, &access.newly_closed().await?).await?;
+        access.keep_closed().await?;
         access.keep_time().await?;
     }
     Ok(access)
 }
 
-fn of_files(publications: &Publications) -> Vec<PublicationAccess> {
+pub(super) fn of_files(publications: &Publications) -> Vec<PublicationAccess> {
     let access = publications.iter().map(|publication| PublicationAccess {
         name: Arc::clone(publication.name()),
         event_name: format!("{}{}", publication.type_prefix(), publication.event()).into(),
@@ -65,7 +66,7 @@ fn of_files(publications: &Publications) -> Vec<PublicationAccess> {
 }
 
 /// Names the domains whose files do not say who may hear their events: everyone may.
-fn warn_of_silent_domains(publications: &Publications) {
+pub(super) fn warn_of_silent_domains(publications: &Publications) {
     let silent = publications.iter().filter(|publication| publication.access().is_none());
     let domains: BTreeSet<&str> = silent.map(|publication| publication.domain()).collect();
     if domains.is_empty() {
@@ -84,26 +85,27 @@ fn warn_of_silent_domains(publications: &Publications) {
 ///
 /// The grants are there before it is kept that the publications are closed: a crash between the two
 /// does it again, and gives nobody a second one.
-async fn grant_what_was_heard(
+pub(super) async fn grant_to_hearers(
     access: &Access,
     subscriptions: &Subscriptions,
+    closed: &[PublicationAccess],
 ) -> Result<(), BuildError> {
-    let closed = access.newly_closed().await?;
-    if !closed.is_empty() {
-        let all = subscriptions.list().await.map_err(BuildError::Subscriptions)?;
-        let open = all.iter().filter(|one| one.state != SubscriptionState::Closed);
-        let mut heard: BTreeMap<&ConsumerId, BTreeSet<&PublicationAccess>> = BTreeMap::new();
-        for subscription in open {
-            let wanted = closed.iter().filter(|one| subscription.may_want(&one.event_name));
-            heard.entry(&subscription.consumer).or_default().extend(wanted);
-        }
-        for (consumer, publications) in heard {
-            for publication in publications {
-                give(access, consumer, publication).await?;
-            }
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let all = subscriptions.list().await.map_err(BuildError::Subscriptions)?;
+    let open = all.iter().filter(|one| one.state != SubscriptionState::Closed);
+    let mut heard: BTreeMap<&ConsumerId, BTreeSet<&PublicationAccess>> = BTreeMap::new();
+    for subscription in open {
+        let wanted = closed.iter().filter(|one| subscription.may_want(&one.event_name));
+        heard.entry(&subscription.consumer).or_default().extend(wanted);
+    }
+    for (consumer, publications) in heard {
+        for publication in publications {
+            give(access, consumer, publication).await?;
         }
     }
-    Ok(access.keep_closed().await?)
+    Ok(())
 }
 
 async fn give(
@@ -111,7 +113,7 @@ async fn give(
     consumer: &ConsumerId,
     publication: &PublicationAccess,
 ) -> Result<(), BuildError> {
-    if access.hears(consumer, &publication.name) {
+    if access.holds_grant(consumer, &publication.name) {
         return Ok(());
     }
     let Ok(name) = publication.name.parse() else { return Ok(()) };

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use crate::contract::Gate;
-use crate::enrich::{Publication, Publications, Wanting};
+use crate::enrich::{Publication, Wanting};
 use crate::event::{Blame, EventId, EventProducer, Fault, OWN_SOURCE};
 use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
-use crate::gateway::Crossing;
+use crate::gateway::CrossingRules;
 use crate::gateway::choosing::{Choosing, undecided};
 use crate::gateway::repeats::differing;
 use crate::gateway::setting_aside::{QuarantineQuotas, keep_events, set_aside};
 use crate::gateway::unwanted::Unwanted;
-use crate::identify::Naming;
 use crate::source::{
     Admit, AdmitRefusal, Admitted, Envelope, Received, ResponseMode, Trial, Unparsed,
 };
@@ -23,14 +22,10 @@ use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// Takes events from their sources to the log.
 pub struct Inbound {
-    /// What crosses the border.
-    pub publications: Arc<Publications>,
-    /// Which of it wants an event.
+    /// What decides whether events cross, until it is replaced.
+    pub rules: Arc<ArcSwap<CrossingRules>>,
+    /// Which publication wants an event.
     pub choosing: Choosing,
-    /// The contracts.
-    pub gate: Arc<Gate>,
-    /// How events are named.
-    pub naming: Naming,
     /// The record.
     pub log: Arc<dyn Log>,
     /// Where events wait that broke their contract.
@@ -84,9 +79,11 @@ impl Admit for Inbound {
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
         let began = Instant::now();
+        // What is put in place meanwhile decides about the next batch.
+        let rules = self.rules.load_full();
         let mut prepared = Vec::with_capacity(batch.len());
         for received in batch {
-            prepared.push(self.prepare(received, producer, response_mode).await);
+            prepared.push(self.prepare(&rules, received, (producer, response_mode)).await);
         }
         let mut shares: Vec<_> = prepared.iter().map(Share::of).collect();
         match self.store(prepared, &mut shares).await {
@@ -111,14 +108,14 @@ impl Admit for Inbound {
         received: Received,
         publication: &str,
     ) -> Result<EventId, AdmitRefusal> {
-        let received = Arc::new(received);
-        let wanted = self.choosing.wanted_by(&received, None).await;
+        let rules = self.rules.load_full();
+        let (received, wanted) = self.choosing.wanted_by(&rules.publications, received, None).await;
         let is_named = |one: &Publication| **one.name() == *publication;
         let wanting = wanted.wanting.iter().find(|wanting| is_named(wanting.publication()));
         let released = match (wanting, wanted.undecided.iter().find(|one| is_named(one))) {
-            (Some(wanting), _) => self.walk(wanting, &received),
+            (Some(wanting), _) => self.walk(&rules, wanting, &received),
             (None, Some(one)) => Err(undecided(one)),
-            (None, None) => Err(self.unwanted(publication)),
+            (None, None) => Err(unwanted(&rules, publication)),
         };
         let draft = released.inspect_err(|refusal| {
             self.metrics.counter(Metric::EventsRefused, &[refusal.code]).increment();
@@ -139,8 +136,9 @@ impl Admit for Inbound {
     }
 
     async fn trials(&self, received: &Arc<Received>) -> Vec<Trial> {
-        let wanted = self.choosing.wanted_by(received, None).await;
-        self.crossing().trials(received, &wanted, self.choosing.steps_at_once())
+        let (rules, copied) = (self.rules.load_full(), Received::clone(received));
+        let (received, wanted) = self.choosing.wanted_by(&rules.publications, copied, None).await;
+        rules.crossing().trials(&received, &wanted, self.choosing.steps_at_once())
     }
 }
 
@@ -157,16 +155,17 @@ impl Inbound {
     /// Walks one event through every publication that wants it.
     async fn prepare(
         &self,
+        rules: &CrossingRules,
         received: Received,
-        producer: Option<&EventProducer>,
-        response_mode: ResponseMode,
+        (producer, response_mode): (Option<&EventProducer>, ResponseMode),
     ) -> Result<Prepared, AdmitRefusal> {
         // What is set aside walks in again when it is released; should that happen twice, the log
         // must recognize it.
         let repeatable = received.repeatable || response_mode == ResponseMode::Asynchronous;
-        let received = Arc::new(Received { repeatable, ..received });
+        let received = Received { repeatable, ..received };
         let mut prepared = Prepared::default();
-        let wanted = self.choosing.wanted_by(&received, producer).await;
+        let (received, wanted) =
+            self.choosing.wanted_by(&rules.publications, received, producer).await;
         let is_unwanted = wanted.wanting.is_empty() && wanted.undecided.is_empty();
         // Nobody has to publish what the gateway says of itself.
         if is_unwanted && received.envelope.source != OWN_SOURCE {
@@ -175,7 +174,7 @@ impl Inbound {
         let refused: Vec<_> =
             wanted.undecided.iter().map(|one| (one, Err(undecided(one)))).collect();
         let walked =
-            wanted.wanting.iter().map(|one| (one.publication(), self.walk(one, &received)));
+            wanted.wanting.iter().map(|one| (one.publication(), self.walk(rules, one, &received)));
         for (publication, walked) in refused.into_iter().chain(walked) {
             let name = publication.name();
             match walked {
@@ -193,18 +192,18 @@ impl Inbound {
     }
 
     /// The walk of one event through one publication: enrich, check, identify.
-    fn walk(&self, wanting: &Wanting, received: &Arc<Received>) -> Result<Draft, AdmitRefusal> {
+    fn walk(
+        &self,
+        rules: &CrossingRules,
+        wanting: &Wanting,
+        received: &Arc<Received>,
+    ) -> Result<Draft, AdmitRefusal> {
         let publication = wanting.publication();
-        let draft = self.crossing().walk(wanting, received, |_| ())?;
+        let draft = rules.crossing().walk(wanting, received, |_| ())?;
         if draft.observed.is_some() {
             self.metrics.counter(Metric::ViolationsObserved, &[publication.name()]).increment();
         }
         Ok(draft)
-    }
-
-    fn crossing(&self) -> Crossing<'_> {
-        let Self { publications, gate, naming, .. } = self;
-        Crossing { publications, gate, naming }
     }
 
     /// Makes everything durable before anyone hears yes.
@@ -288,20 +287,6 @@ impl Inbound {
         Stored { appended, differs }
     }
 
-    /// Says why a publication cannot release what it once set aside.
-    fn unwanted(&self, publication: &str) -> AdmitRefusal {
-        let problem = match self.publications.get(publication) {
-            Some(_) => "does not want the event any more; widen its `when`",
-            None => "does not exist any more; bring it back",
-        };
-        AdmitRefusal {
-            fault: Fault::Caller,
-            code: "wrong-state",
-            message: format!("publication `{publication}` {problem}, or drop the event"),
-            violations: Vec::new(),
-        }
-    }
-
     fn unstored(&self, error: &LogError) -> AdmitRefusal {
         if error.fault() == Fault::Ours {
             tracing::error!(error = %error_chain(error), "The log did not take a batch of events");
@@ -318,6 +303,16 @@ impl Inbound {
         };
         AdmitRefusal { fault: error.fault(), code, message, violations: Vec::new() }
     }
+}
+
+/// Says why a publication cannot release what it once set aside.
+fn unwanted(rules: &CrossingRules, publication: &str) -> AdmitRefusal {
+    let problem = match rules.publications.get(publication) {
+        Some(_) => "does not want the event any more; widen its `when`",
+        None => "does not exist any more; bring it back",
+    };
+    let message = format!("publication `{publication}` {problem}, or drop the event");
+    AdmitRefusal { fault: Fault::Caller, code: "wrong-state", message, violations: Vec::new() }
 }
 
 /// Gives each event its share of what was appended, in order.

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::ambient::{Secret, Size};
-use crate::config::{self, Config, SecretError};
+use crate::config::{self, Config, SecretError, Texts};
 use crate::contract::{Catalog, Gate, SchemaAddresses};
 use crate::enrich::{Publication, Publications};
 use crate::event::{Diagnostic, number_of};
@@ -15,7 +17,7 @@ use crate::gateway::keeping_signatures::StoredSignatures;
 use crate::gateway::machine::Machine;
 use crate::gateway::setting_aside::QuarantineQuotas;
 use crate::gateway::unwanted::Unwanted;
-use crate::gateway::{Choosing, Inbound};
+use crate::gateway::{Choosing, CrossingRules, Inbound};
 use crate::identify::Naming;
 use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
@@ -24,34 +26,60 @@ use crate::telemetry::Metrics;
 /// Warnings of a kind that a start logs.
 const MAX_WARNINGS: usize = 20;
 
+/// The way in, and what of it is replaced by a reload.
+pub(super) struct Inward {
+    pub(super) admit: Arc<dyn Admit>,
+    pub(super) bus: Bus,
+    pub(super) rules: Arc<ArcSwap<CrossingRules>>,
+    pub(super) keys: Arc<AccessKeys>,
+}
+
 /// The way in to a store, which keeps what events will name, and the embedded bus that uses it.
 pub(super) async fn inward(
     config: &Config,
     machine: &Machine,
     (publications, gate): (&Arc<Publications>, Gate),
     (store, metrics): (&Store, &Arc<Metrics>),
-) -> Result<(Arc<dyn Admit>, Bus), BuildError> {
+) -> Result<Inward, BuildError> {
     let (clock, entropy) = (&machine.clock, &machine.entropy);
-    let naming = naming(config, gate.catalog(), publications);
-    let named = (&**gate.catalog(), &**publications);
-    keep_schemas(&*store.schemas, &naming.schemas, named).await?;
+    let rules = rules(config, publications, gate);
+    keep(&rules, store).await?;
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
     let admit: Arc<dyn Admit> = Arc::new(Inbound {
-        publications: Arc::clone(publications),
-        choosing: Choosing::new(Arc::clone(publications), config.patterns),
-        gate: Arc::new(gate),
-        naming,
+        rules: Arc::clone(&rules),
+        choosing: Choosing::new(config.patterns),
         log: Arc::clone(&store.log),
         quarantine: Arc::clone(&store.quarantine),
         quotas: quotas(config),
         metrics: Arc::clone(metrics),
         unwanted: Unwanted::new(Arc::clone(metrics), Arc::clone(clock)),
     });
-    let (source, keys) = (config.source.clone(), access_keys(config)?);
+    let (source, keys) = (config.source.clone(), Arc::new(access_keys(config)?));
     let to = (Arc::clone(&admit), Arc::clone(metrics));
-    let bus = Bus::new(source, keys, to, Arc::clone(clock), Arc::clone(entropy));
+    let bus = Bus::new(source, Arc::clone(&keys), to, Arc::clone(clock), Arc::clone(entropy));
     let (keeper, kept) = StoredSignatures::of(store, clock).await?;
     let bus = bus.keeping_signatures(keeper, kept);
-    Ok((admit, bus))
+    Ok(Inward { admit, bus, rules, keys })
+}
+
+/// What events will name by these rules, kept before the first does.
+///
+/// # Errors
+///
+/// The operator's turn: a schema that events of the log name means something else. Ours: the store failed.
+pub(super) async fn keep(rules: &CrossingRules, store: &Store) -> Result<(), BuildError> {
+    let named = (&**rules.gate.catalog(), &*rules.publications);
+    keep_schemas(&*store.schemas, &rules.naming.schemas, named).await
+}
+
+/// The rules of these documents, for a gateway of these settings.
+pub(super) fn rules(
+    config: &Config,
+    publications: &Arc<Publications>,
+    gate: Gate,
+) -> CrossingRules {
+    let naming = naming(config, gate.catalog(), publications);
+    CrossingRules { publications: Arc::clone(publications), gate, naming }
 }
 
 type Contracts = (Arc<Catalog>, Arc<Publications>, Gate);
@@ -63,9 +91,19 @@ type Contracts = (Arc<Catalog>, Arc<Publications>, Gate);
 /// The operator's turn: every mistake in them.
 pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     let read = |path| config::folder(path).map_err(BuildError::Documents);
-    let catalog = Catalog::load(&read(&config.contracts)?);
+    let (contracts, publications) = (read(&config.contracts)?, read(&config.publications)?);
+    gate_of(config, &contracts, &publications)
+}
+
+/// The same of texts that were read from the folders of the settings.
+pub(super) fn gate_of(
+    config: &Config,
+    contracts: &Texts,
+    publications: &Texts,
+) -> Result<Contracts, BuildError> {
+    let catalog = Catalog::load(contracts).in_folder(config::shown_path(&config.contracts));
     let of_publications = |found| BuildError::Documents(on_disk(&config.publications, found));
-    let publications = Publications::load(&read(&config.publications)?).map_err(of_publications)?;
+    let publications = Publications::load(publications).map_err(of_publications)?;
     catalog.check_publications(&publications).map_err(of_publications)?;
     let catalog = Arc::new(catalog);
     let of_contracts = |found| only_errors(on_disk(&config.contracts, found));
@@ -143,7 +181,7 @@ fn quotas(config: &Config) -> QuarantineQuotas {
     }
 }
 
-fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {
+pub(super) fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {
     let resolve = |key: &crate::source::AccessKey| -> Result<_, SecretError> {
         let secret: Secret = config::secret(&key.secret, &config.directory)?;
         Ok((key.clone(), secret))

@@ -6,22 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::ambient::Tasks;
-use crate::api::{Services, draining_router, router, serve};
-use crate::deliver::follow;
+use crate::api::{Services, draining_router, serve};
 use crate::deliver::{DeliverySignal, Dispatch, Ledger};
-use crate::eventlog::{self, Displaced, RetentionConfig, SqliteLog};
-use crate::gateway::expiry::expire;
-use crate::gateway::exporting::export;
-use crate::gateway::granting::tend_access;
-use crate::gateway::guarding_log::{LogGuard, watch_files};
-use crate::gateway::lagging::warn;
-use crate::gateway::quotas::hold;
-use crate::gateway::retention::Retaining;
-use crate::gateway::tending_keys::tend_keys;
-use crate::gateway::watching::watch;
+use crate::eventlog::{self, RetentionConfig, SqliteLog};
+use crate::gateway::RunError;
+use crate::gateway::guarding_log::LogGuard;
+use crate::gateway::loops::{LoopParts, Loops};
+use crate::gateway::reloading::Reloader;
 use crate::keys::{DataKey, KeyRing};
 use crate::telemetry::error_chain;
 
@@ -33,6 +27,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 /// A gateway whose rooms are put together and which listens already.
 pub struct Gateway {
     pub(super) services: Arc<Services>,
+    pub(super) reloader: Arc<Reloader>,
     pub(super) listener: TcpListener,
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) ledger: Arc<Ledger>,
@@ -47,17 +42,6 @@ pub struct Gateway {
     pub(super) receipt_age: Duration,
     pub(super) signals: mpsc::UnboundedReceiver<DeliverySignal>,
     pub(super) tasks: Tasks,
-}
-
-/// Why a gateway stopped by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The log failed; everything that was answered with yes is in it.
-    #[error("the log failed")]
-    Log(#[source] eventlog::LogError),
-    /// The log was moved, and nothing more is accepted.
-    #[error("the log was moved")]
-    Displaced(#[source] Displaced),
 }
 
 impl Gateway {
@@ -75,6 +59,11 @@ impl Gateway {
         &self.services
     }
 
+    /// Takes its files anew when it is told to.
+    pub const fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
+    }
+
     /// Serves until `until` is done or something breaks, then drains: new work is refused, attempts
     /// in flight end, and their outcomes are written.
     ///
@@ -82,43 +71,39 @@ impl Gateway {
     ///
     /// Ours: the log or the server failed.
     pub async fn run(self, until: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { services, listener, dispatch, ledger, retention, signals, tasks, .. } = self;
-        let Self { ring, data_key, engine, log_guard, delivers, .. } = self;
-        let retaining = Retaining {
-            config: retention,
-            services: Arc::clone(&services),
-            ledger: Arc::clone(&ledger),
-        };
-        let receipt_age = self.receipt_age;
+        let Self { services, tasks, delivers, .. } = self;
         services.readiness.set(true);
         services.queues.start(&tasks);
-        let routes = router(Arc::clone(&services));
+        let (loops, mut ended) = Loops::start(
+            LoopParts {
+                services: Arc::clone(&services),
+                listener: self.listener,
+                dispatch: self.dispatch,
+                ledger: self.ledger,
+                ring: self.ring,
+                data_key: self.data_key,
+                engine: self.engine,
+                log_guard: self.log_guard,
+                retention: self.retention,
+                receipt_age: self.receipt_age,
+                signals: Mutex::new(self.signals),
+                tasks: tasks.clone(),
+            },
+            delivers,
+        );
         let outcome = tokio::select! {
             () = until => Ok(()),
-            () = only(delivers, follow(&*services.store.log, &dispatch, &*services.clock)) => Ok(()),
-            error = ledger.run() => error.map_err(RunError::Log),
-            displaced = watch_files(&engine, &services) => Err(RunError::Displaced(displaced)),
-            () = log_guard.run(&*services.clock) => Ok(()),
-            () = tend_keys((&ring, &data_key), &services, receipt_age) => Ok(()),
-            () = only(delivers, retaining.run()) => Ok(()),
-            () = only(delivers, tend_access(&services)) => Ok(()),
-            () = only(delivers, services.handshakes.run()) => Ok(()),
-            () = only(delivers, expire(&services, retention)) => Ok(()),
-            () = warn(&services, retention) => Ok(()),
-            () = services.log_proofs.witnesses.run() => Ok(()),
-            () = only(delivers, hold(&services, retention)) => Ok(()),
-            () = only(delivers, export(&services)) => Ok(()),
-            () = watch(&services, signals) => Ok(()),
-            () = serve(&listener, routes, &services.config, &tasks) => Ok(()),
+            Some(end) = ended.recv() => end,
         };
         services.readiness.set(false);
-        if !drained(&tasks, &listener, &services).await {
+        let parts = loops.end().await;
+        if !drained(&tasks, &parts.listener, &services).await {
             tracing::warn!("Some attempts had not ended after {DRAIN:?}; they are made again");
         }
-        let written = flushed(&ledger).await;
-        log_guard.write(services.clock.now()).await;
+        let written = flushed(&parts.ledger).await;
+        parts.log_guard.write(services.clock.now()).await;
         // The database is in one file again once nobody reads it any more.
-        drop(log_guard);
+        drop(parts);
         let closed = services.store.log.close().await.map_err(RunError::Log);
         outcome.and(written).and(closed)
     }
@@ -134,15 +119,6 @@ async fn drained(tasks: &Tasks, listener: &TcpListener, services: &Arc<Services>
     };
     late.drain(LAST_ANSWERS).await;
     all_ended
-}
-
-/// Does work that belongs to delivery, where there is any.
-async fn only(delivers: bool, work: impl Future<Output = ()>) {
-    if delivers {
-        work.await;
-    } else {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Writes the last outcomes.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::api::Services;
 use crate::deliver::Ledger;
-use crate::event::{Blame as _, EventId, Fault, SubscriptionId, Timestamp};
+use crate::event::{Blame as _, Fault, SubscriptionId};
 use crate::eventlog::{DiskLevel, Extent, LogError, Position, Retention, RetentionConfig, Trimmed};
-use crate::gateway::evidence_hold::{spared, tell_of_lost_evidence};
+use crate::gateway::evidence_hold::{spared, tell_of_lost_evidence, unbundled};
 use crate::subscriptions::SubscriptionState;
 use crate::telemetry::{Metric, error_chain};
 
@@ -18,6 +18,17 @@ use crate::telemetry::{Metric, error_chain};
 const WORTH: u64 = 65_536;
 /// The longest that fewer entries wait.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
+/// What may go.
+#[derive(Clone, Copy)]
+struct Target {
+    /// Up to here events are too old or too much.
+    through: Position,
+    /// Up to here they are too old.
+    too_old: Position,
+    /// Whether room is so short that they must go at once.
+    presses: bool,
+}
 
 /// Why a round was not made.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -42,7 +53,7 @@ impl Retaining {
     }
 
     /// Drops everything that may go now, in slices that others write between.
-    async fn round(&self, moved: &mut Option<Timestamp>) -> Result<(), Cause> {
+    async fn round(&self, moved: &mut Option<Duration>) -> Result<(), Cause> {
         let services = &self.services;
         if self.config.age.is_none() && self.config.size.is_none() {
             return Ok(());
@@ -51,8 +62,8 @@ impl Retaining {
         // What a replay has passed is noted before the replay is kept: once that is written, all
         // entries up to where it was kept are settled or wait for another attempt.
         self.flush().await?;
-        let (target, presses) = self.target(&released).await?;
-        let wanted = target.min(hold);
+        let target = self.target(&released).await?;
+        let (wanted, presses) = (target.through.min(hold), target.presses);
         let before = services.store.log.low_watermark().position;
         let through = spared(services, (wanted, presses), self.config.age).await?;
         let waited = moved.is_none_or(|moved| self.has_waited(moved));
@@ -60,9 +71,31 @@ impl Retaining {
         if through <= before || !(waited || many || presses) {
             return Ok(());
         }
-        *moved = Some(services.clock.now());
-        tell_of_lost_evidence(services, (before, through));
+        *moved = Some(services.clock.running());
         self.keep_places(through).await?;
+        let unbundled = unbundled(services, through);
+        let dropped = self.drop_through(through, released, presses).await;
+        let after = services.store.log.low_watermark().position;
+        // What a full disk or a stop has cut short is told as far as it went.
+        tell_of_lost_evidence(services, &unbundled, (before, after));
+        tell(target, (before, after));
+        if !dropped? {
+            return Ok(());
+        }
+        services.metrics.gauge(Metric::LogLowWatermark, &[]).set_count(after.0);
+        services.store.state.prune_sequence_checkpoints(after).await?;
+        services.subscription_service.drop_old_epochs(after).await?;
+        Ok(())
+    }
+
+    /// Drops entries up to a position, in slices; says whether it came to an end.
+    async fn drop_through(
+        &self,
+        through: Position,
+        released: BTreeSet<SubscriptionId>,
+        presses: bool,
+    ) -> Result<bool, LogError> {
+        let services = &self.services;
         let retention = Retention { bytes: Some(0), released, ..Retention::default() };
         let dropped = services.metrics.counter(Metric::EventsDropped, &[]);
         loop {
@@ -74,23 +107,18 @@ impl Retaining {
             let trimmed = match trimmed {
                 Ok(trimmed) => trimmed,
                 // A log that is full or closing is no news of retention's.
-                Err(error) if error.fault() == Fault::Later => return Ok(()),
-                Err(error) => return Err(Box::new(error)),
+                Err(error) if error.fault() == Fault::Later => return Ok(false),
+                Err(error) => return Err(error),
             };
             dropped.add(trimmed.dropped);
             if !trimmed.more {
-                break;
+                return Ok(true);
             }
             // A log that is far too large must shrink faster than others let it grow.
             if !presses {
                 services.clock.sleep(Trimmed::PAUSE).await;
             }
         }
-        let after = services.store.log.low_watermark().position;
-        services.metrics.gauge(Metric::LogLowWatermark, &[]).set_count(after.0);
-        services.store.state.prune_sequence_checkpoints(after).await?;
-        services.subscription_service.drop_old_epochs(after).await?;
-        Ok(())
     }
 
     /// Writes what was noted, if the disk has room. Where it has none, only dropping makes some,
@@ -104,25 +132,23 @@ impl Retaining {
     }
 
     /// Whether entries that are few have waited long enough since the low watermark was moved.
-    fn has_waited(&self, moved: Timestamp) -> bool {
-        let now = self.services.clock.now();
+    fn has_waited(&self, moved: Duration) -> bool {
         let wait = self.config.age.map_or(LONGEST_WAIT, |age| LONGEST_WAIT.min(age.0 / 24));
-        // A clock that was set back says nothing.
-        now < moved || now.since(moved) >= wait
+        self.services.clock.running().saturating_sub(moved) >= wait
     }
 
-    /// The last position that is too old or too much, as far as every cursor has settled it; and
-    /// whether room is so short that it must go at once.
-    async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<(Position, bool), Cause> {
+    /// What is too old or too much, as far as every cursor has settled it.
+    async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<Target, Cause> {
         let services = &self.services;
         let Extent { settled, bytes } = services.store.log.extent(released).await?;
         let low_watermark = services.store.log.low_watermark().position;
         let too_old = match self.config.age {
-            Some(age) => {
-                let oldest = services.clock.now().before(age.0).unix_ms();
-                let oldest = EventId::first_of(u64::try_from(oldest).unwrap_or(0));
-                services.store.log.seek(oldest).await?
-            }
+            Some(age) => match services.store.log.aged(age.0).await {
+                Ok(aged) => aged.position,
+                // On a full disk what is too much may still go.
+                Err(error) if error.fault() == Fault::Later => low_watermark,
+                Err(error) => return Err(Box::new(error)),
+            },
             None => low_watermark,
         };
         let kept = services.store.log.head().0.saturating_sub(low_watermark.0);
@@ -132,7 +158,7 @@ impl Retaining {
         let too_much = Position(low_watermark.0 + u64::try_from(surplus).unwrap_or(kept));
         let is_far_too_large = self.config.size.is_some_and(|most| excess > most.0 / 64);
         let presses = is_far_too_large || services.store.log.disk() == DiskLevel::Full;
-        Ok((too_old.max(too_much).min(settled), presses))
+        Ok(Target { through: too_old.max(too_much).min(settled), too_old, presses })
     }
 
     /// Keeps where each subscription stands in its numbering at a position, so that what stays
@@ -166,5 +192,30 @@ impl Retaining {
         let closed =
             all.iter().filter(|subscription| subscription.state == SubscriptionState::Closed);
         Ok(closed.map(|subscription| subscription.id.clone()).collect())
+    }
+}
+
+/// Says that events went, and which bound they have passed.
+fn tell(target: Target, (before, after): (Position, Position)) {
+    if after <= before {
+        return;
+    }
+    if after <= target.too_old {
+        tracing::info!(
+            first = before.0 + 1,
+            last = after.0,
+            "Events at positions {} to {} are dropped, as old as `log.retention.age` says",
+            before.0 + 1,
+            after.0,
+        );
+    } else {
+        tracing::warn!(
+            first = before.0 + 1,
+            last = after.0,
+            "Events at positions {} to {} are dropped, because the log has more than \
+             `log.retention.size` or the disk is full",
+            before.0 + 1,
+            after.0,
+        );
     }
 }

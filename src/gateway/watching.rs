@@ -1,7 +1,7 @@
 //! Acts on what delivery tells: closes, pauses, counts, and publishes operational events.
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 
 use crate::api::Services;
 use crate::deliver::DeliverySignal;
@@ -13,8 +13,9 @@ use crate::telemetry::{Metric, error_chain};
 /// Acts on every signal until nobody can send one any more.
 pub(super) async fn watch(
     services: &Services,
-    mut signals: mpsc::UnboundedReceiver<DeliverySignal>,
+    signals: &Mutex<mpsc::UnboundedReceiver<DeliverySignal>>,
 ) {
+    let mut signals = signals.lock().await;
     while let Some(signal) = signals.recv().await {
         match signal {
             DeliverySignal::SinkGone { subscription, words } => {
@@ -103,11 +104,12 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
 async fn tell_of_proof(services: &Services, subscription: &Subscription) {
     let id = &subscription.id;
     let Some(handshake) = &subscription.handshake else { return };
-    let reason = subscription.reason.clone().unwrap_or_default();
+    let reason = handshake.reason.clone().or_else(|| subscription.reason.clone());
+    let reason = reason.unwrap_or_default();
     tracing::warn!(
         subscription.id = %id,
-        "Subscription {} is pending and gets no events, its new sink or keys are not proved: {reason}",
-        subscription.shown(),
+        "Subscription {} is {} and gets no events, its new sink or keys are not proved: {reason}",
+        subscription.shown(), subscription.state,
     );
     services.metrics.counter(Metric::SubscriptionsPending, &[id.as_str()]).increment();
     let is_given_up = handshake.due.is_none() && handshake.attempts > 0;

@@ -127,7 +127,7 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Ide
         digest: content.digest(),
         trace: received.trace(),
         context,
-        data: Data::from_parts(content.data_text().to_owned(), enriched.into_data()),
+        data: Data::from_parts(content.data_text(), enriched.into_data()),
         publication: Arc::clone(publication.name()),
         envelope_id: Arc::from(received.envelope.id.as_str()),
         origin: origin(&received, publication.name(), naming.archive_replays),

@@ -1,9 +1,10 @@
 //! Why a job was not read, written, started or changed.
 
+use crate::ambient::Panicked;
 use crate::deliver::{NotDecided, SubscriptionServiceError};
 use crate::event::{Blame, ConsumerId, Fault};
 use crate::eventlog::LogError;
-use crate::jobs::replay::ReplayState;
+use crate::jobs::JobState;
 
 /// Why a replay was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,7 @@ pub enum JobError {
         /// Its name.
         id: String,
         /// Where it stands.
-        state: ReplayState,
+        state: JobState,
     },
     /// The request cannot work.
     #[error("this cannot be done: {0}")]
@@ -57,6 +58,9 @@ pub enum JobError {
     /// The gateway is stopping.
     #[error(transparent)]
     NotDecided(#[from] NotDecided),
+    /// Its work has panicked.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
     /// A dead letter could not be brought back.
     #[error(transparent)]
     Subscription(#[from] SubscriptionServiceError),
@@ -70,7 +74,7 @@ impl Blame for JobError {
             | Self::Invalid(_)
             | Self::TooMany { .. }
             | Self::Closed => Fault::Caller,
-            Self::Damaged { .. } => Fault::Ours,
+            Self::Damaged { .. } | Self::Panicked(_) => Fault::Ours,
             Self::NotDecided(_) => Fault::Later,
             Self::Log(error) => error.fault(),
             Self::Subscription(error) => error.fault(),

@@ -4,67 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use crate::event::{SubscriptionId, Timestamp};
-use crate::eventlog::{LogError, Record, RecordKey, Registry, Revision};
-use crate::jobs::{JobError, ReplayState};
-
-/// A kind of job.
-pub(super) trait Job: Sized {
-    /// The kind of documents that it is kept as.
-    const KIND: &'static str;
-    /// What is kept of it.
-    type Kept: DeserializeOwned + Serialize + Send + Sync;
-
-    /// What to keep of it.
-    fn to_kept(&self) -> Self::Kept;
-
-    /// Makes it from what was kept; nothing if that is damaged.
-    fn restore(id: &str, kept: Self::Kept, revision: Revision) -> Option<Self>;
-
-    /// Its name.
-    fn name(&self) -> &str;
-
-    /// For whom.
-    fn subscription(&self) -> &SubscriptionId;
-
-    /// Where it stands.
-    fn state(&self) -> ReplayState;
-
-    /// The revision of what is kept; 0 means that it is new.
-    fn revision(&mut self) -> &mut Revision;
-}
+use crate::event::SubscriptionId;
+use crate::eventlog::{Aged, LogError, Record, RecordKey, Registry};
+use crate::jobs::log_holds::LogHolds;
+use crate::jobs::{Job, JobError, JobState};
 
 /// Which jobs that have ended are kept.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JobRetention {
-    /// Those that were written last before this moment go.
-    pub(super) since: Timestamp,
+    /// Those that have not changed for so long go.
+    pub(super) aged: Aged,
     /// Of each subscription, so many of the newest stay at the most.
     pub(super) newest: usize,
 }
 
-/// The jobs of one kind.
-pub(super) struct JobStore<J> {
+/// The jobs of one kind. Clones share what they know.
+pub struct JobStore<J> {
     registry: Arc<dyn Registry>,
     /// The damaged ones that were complained of.
     damaged: Arc<Mutex<BTreeSet<String>>>,
+    holds: LogHolds,
     jobs: PhantomData<fn() -> J>,
 }
 
 impl<J> Clone for JobStore<J> {
     fn clone(&self) -> Self {
         let (registry, damaged) = (Arc::clone(&self.registry), Arc::clone(&self.damaged));
-        Self { registry, damaged, jobs: PhantomData }
+        Self { registry, damaged, holds: self.holds.clone(), jobs: PhantomData }
     }
 }
 
 impl<J: Job> JobStore<J> {
     /// Keeps jobs in this registry.
-    pub(super) fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry, damaged: Arc::default(), jobs: PhantomData }
+    pub fn new(registry: Arc<dyn Registry>) -> Self {
+        Self { registry, damaged: Arc::default(), holds: LogHolds::default(), jobs: PhantomData }
     }
 
     fn key(id: &str) -> RecordKey {
@@ -79,9 +52,33 @@ impl<J: Job> JobStore<J> {
 
     /// Reads all that can be read, by name, which is by age. A damaged one costs itself only, and one
     /// line in the log of the process.
-    pub(super) async fn list(&self) -> Result<Vec<J>, JobError> {
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn list(&self) -> Result<Vec<J>, JobError> {
         let records = self.registry.list(J::KIND).await?;
         Ok(records.iter().filter_map(|record| self.look(record)).collect())
+    }
+
+    /// Reads all that can be read, and learns what those that run need of the log: once, before any
+    /// is written.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn learn(&self) -> Result<Vec<J>, JobError> {
+        let kept = self.list().await?;
+        for job in &kept {
+            self.holds.note(job);
+        }
+        self.holds.complete();
+        Ok(kept)
+    }
+
+    /// What those that run need of the log, by what is kept of them and without asking the registry.
+    pub(super) const fn holds(&self) -> &LogHolds {
+        &self.holds
     }
 
     fn look(&self, record: &Record) -> Option<J> {
@@ -96,19 +93,28 @@ impl<J: Job> JobStore<J> {
     }
 
     /// Reads one.
-    pub(super) async fn get(&self, id: &str) -> Result<J, JobError> {
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none. Ours: the registry failed.
+    pub async fn get(&self, id: &str) -> Result<J, JobError> {
         let record = self.registry.get(&Self::key(id)).await?;
         let unknown = || JobError::Unknown { kind: J::KIND, id: id.to_owned() };
         Self::read(&record.ok_or_else(unknown)?)
     }
 
-    /// Keeps one.
-    pub(super) async fn keep(&self, job: &mut J) -> Result<(), JobError> {
+    /// Keeps one; a revision of 0 means that it is new.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn keep(&self, job: &mut J) -> Result<(), JobError> {
         let damaged = || JobError::Damaged { kind: J::KIND, id: job.name().to_owned() };
         let body = serde_json::to_string(&job.to_kept()).map_err(|_| damaged())?;
         let key = Self::key(job.name());
         let expected = Some(*job.revision()).filter(|revision| revision.0 > 0);
         *job.revision() = self.registry.put(&key, expected, body).await?;
+        self.holds.note(job);
         Ok(())
     }
 
@@ -118,9 +124,9 @@ impl<J: Job> JobStore<J> {
         let mut newer: BTreeMap<SubscriptionId, usize> = BTreeMap::new();
         let mut dropped = 0;
         for record in self.registry.list(J::KIND).await?.iter().rev() {
-            let is_old = record.changed < keeping.since;
+            let is_old = keeping.aged.has(record);
             let goes = match self.look(record) {
-                Some(job) if job.state() == ReplayState::Running => false,
+                Some(job) if job.state() == JobState::Running => false,
                 Some(job) => {
                     let newer = newer.entry(job.subscription().clone()).or_default();
                     *newer += 1;
@@ -146,10 +152,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ambient::{Clock as _, ManualClock, SeededEntropy};
-    use crate::event::EventId;
-    use crate::eventlog::{LogLimits, MemoryLog, Position};
-    use crate::jobs::{Replay, ReplayCounts, Replays, Selection};
+    use crate::ambient::{ManualClock, SeededEntropy};
+    use crate::event::{EventId, Timestamp};
+    use crate::eventlog::{Log as _, LogLimits, MemoryLog, Position, Revision};
+    use crate::jobs::{Replay, ReplayCounts, Selection};
 
     fn registry() -> (Arc<MemoryLog>, ManualClock) {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_282_931));
@@ -157,7 +163,7 @@ mod tests {
         (MemoryLog::new(LogLimits::default(), Arc::new(clock.clone()), entropy), clock)
     }
 
-    async fn keep(replays: &Replays, id: &str, subscription: &str, state: ReplayState) {
+    async fn keep(replays: &JobStore<Replay>, id: &str, subscription: &str, state: JobState) {
         let mut replay = Replay {
             id: id.parse().unwrap(),
             subscription: subscription.parse().unwrap(),
@@ -176,7 +182,7 @@ mod tests {
         replays.keep(&mut replay).await.unwrap();
     }
 
-    async fn names(replays: &Replays) -> Vec<String> {
+    async fn names(replays: &JobStore<Replay>) -> Vec<String> {
         let kept = replays.list().await.unwrap();
         kept.iter().map(|replay| replay.id.to_string()).collect()
     }
@@ -184,35 +190,35 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_job_costs_itself_only() {
         let (registry, _) = registry();
-        let replays = Replays::new(Arc::clone(&registry) as _);
-        keep(&replays, "a", "shop", ReplayState::Running).await;
+        let replays = JobStore::<Replay>::new(Arc::clone(&registry) as _);
+        keep(&replays, "a", "shop", JobState::Running).await;
         for (id, body) in [("b", "{"), ("c", "{}")] {
             let key = RecordKey { kind: Replay::KIND, id: id.to_owned() };
             registry.put(&key, None, body.to_owned()).await.unwrap();
         }
-        keep(&replays, "d", "shop", ReplayState::Completed).await;
+        keep(&replays, "d", "shop", JobState::Completed).await;
 
         assert_eq!(names(&replays).await, ["a", "d"]);
-        let one = replays.get(&"b".parse().unwrap()).await;
+        let one = replays.get("b").await;
         assert!(matches!(one, Err(JobError::Damaged { .. })), "{one:?}");
     }
 
     #[tokio::test]
     async fn what_has_ended_goes_when_it_is_old_or_one_of_many_and_what_runs_stays() {
         let (registry, clock) = registry();
-        let replays = Replays::new(Arc::clone(&registry) as _);
-        keep(&replays, "a", "shop", ReplayState::Running).await;
-        keep(&replays, "b", "shop", ReplayState::Completed).await;
+        let replays = JobStore::<Replay>::new(Arc::clone(&registry) as _);
+        keep(&replays, "a", "shop", JobState::Running).await;
+        keep(&replays, "b", "shop", JobState::Completed).await;
         let key = RecordKey { kind: Replay::KIND, id: "c".to_owned() };
         registry.put(&key, None, "damaged".to_owned()).await.unwrap();
         clock.advance(Duration::from_hours(1));
-        let since = clock.now();
+        let aged = registry.aged(Duration::from_mins(30)).await.unwrap();
         for id in ["d", "e", "f"] {
-            keep(&replays, id, "shop", ReplayState::Cancelled).await;
+            keep(&replays, id, "shop", JobState::Cancelled).await;
         }
-        keep(&replays, "g", "other", ReplayState::Completed).await;
+        keep(&replays, "g", "other", JobState::Completed).await;
 
-        assert_eq!(replays.tidy(JobRetention { since, newest: 2 }).await.unwrap(), 3);
+        assert_eq!(replays.tidy(JobRetention { aged, newest: 2 }).await.unwrap(), 3);
 
         assert_eq!(names(&replays).await, ["a", "e", "f", "g"]);
         assert_eq!(registry.list(Replay::KIND).await.unwrap().len(), 4);

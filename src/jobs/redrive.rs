@@ -1,13 +1,13 @@
 //! A redrive as a durable job: dead letters of one subscription, brought back at a rate.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{RedriveId, Timestamp};
+use crate::event::{EventId, RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{DeadLetterId, DeadLetterQuery, Revision};
-use crate::jobs::ReplayState;
-use crate::jobs::replay::belongs;
-use crate::subscriptions::Subscription;
+use crate::jobs::{Job, JobState};
 
 /// How far a redrive has come.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -32,7 +32,7 @@ pub struct Redrive {
     /// Dead letters per second.
     pub rate: u32,
     /// Where it stands.
-    pub state: ReplayState,
+    pub state: JobState,
     /// Every dead letter up to here was handed over.
     pub reached: DeadLetterId,
     /// How far it has come.
@@ -44,14 +44,104 @@ pub struct Redrive {
 }
 
 impl Redrive {
-    /// Whether it is of this subscription and not of an earlier one of its name.
-    pub fn belongs_to(&self, subscription: &Subscription) -> bool {
-        self.query.subscription == subscription.id
-            && belongs(self.owner, self.created, subscription)
-    }
-
     /// The dead letters that are still to be handed over.
     pub fn rest(&self) -> DeadLetterQuery {
         DeadLetterQuery { after: self.reached, ..self.query.clone() }
+    }
+}
+
+/// What is kept of a redrive.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeptRedrive {
+    subscription: SubscriptionId,
+    #[serde(default)]
+    owner: Option<Timestamp>,
+    ids: Option<Vec<u64>>,
+    reason: Option<String>,
+    r#type: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    last: Option<u64>,
+    rate: u32,
+    state: JobState,
+    reached: u64,
+    counts: RedriveCounts,
+    created: Timestamp,
+}
+
+impl Job for Redrive {
+    const KIND: &'static str = "redrive";
+    type Id = RedriveId;
+    type Kept = KeptRedrive;
+
+    fn to_kept(&self) -> KeptRedrive {
+        let query = &self.query;
+        let ids = query.ids.as_ref().map(|ids| ids.iter().map(|id| id.0).collect());
+        KeptRedrive {
+            subscription: query.subscription.clone(),
+            owner: self.owner,
+            ids,
+            reason: query.reason.as_deref().map(str::to_owned),
+            r#type: query.event_type.as_deref().map(str::to_owned),
+            from: query.from.map(|id| id.to_string()),
+            to: query.to.map(|id| id.to_string()),
+            last: query.last.map(|last| last.0),
+            rate: self.rate,
+            state: self.state,
+            reached: self.reached.0,
+            counts: self.counts,
+            created: self.created,
+        }
+    }
+
+    fn restore(id: &str, kept: KeptRedrive, revision: Revision) -> Option<Self> {
+        let event = |text: Option<String>| text.map(|text| text.parse()).transpose().ok();
+        let (from, to): (Option<EventId>, Option<EventId>) = (event(kept.from)?, event(kept.to)?);
+        let query = DeadLetterQuery {
+            subscription: kept.subscription,
+            ids: kept.ids.map(|ids| ids.into_iter().map(DeadLetterId).collect()),
+            after: DeadLetterId(0),
+            last: kept.last.map(DeadLetterId),
+            reason: kept.reason.map(Arc::from),
+            event_type: kept.r#type.map(Arc::from),
+            from,
+            to,
+        };
+        Some(Self {
+            id: id.parse().ok()?,
+            owner: kept.owner,
+            query,
+            rate: kept.rate,
+            state: kept.state,
+            reached: DeadLetterId(kept.reached),
+            counts: kept.counts,
+            created: kept.created,
+            revision,
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn subscription(&self) -> &SubscriptionId {
+        &self.query.subscription
+    }
+
+    fn times(&self) -> (Option<Timestamp>, Timestamp) {
+        (self.owner, self.created)
+    }
+
+    fn state(&self) -> JobState {
+        self.state
+    }
+
+    fn become_state(&mut self, state: JobState) {
+        self.state = state;
+    }
+
+    fn revision(&mut self) -> &mut Revision {
+        &mut self.revision
     }
 }

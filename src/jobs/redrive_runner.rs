@@ -1,7 +1,6 @@
 //! Hands dead letters to the courier of their subscription, at the redrive's own rate.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,18 +8,16 @@ use crate::ambient::{Clock, Tasks};
 use crate::deliver::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
 use crate::event::Timestamp;
 use crate::eventlog::{DeadLetters, Page};
-use crate::jobs::running::{JobEnd, pace};
-use crate::jobs::{JobError, Redrive, Redrives, ReplayState};
+use crate::jobs::running::{JobEnd, KEEP_EVERY, pace};
+use crate::jobs::{Job as _, JobError, JobStore, Redrive};
 
-/// How often the job writes down how far it has come.
-const KEEP_EVERY: Duration = Duration::from_millis(500);
 /// The most dead letters that are handed over in one go.
 const MOST_AT_ONCE: usize = 100;
 
 /// Runs one redrive.
 pub(super) struct RedriveRunner {
     pub(super) dead_letters: Arc<dyn DeadLetters>,
-    pub(super) redrives: Redrives,
+    pub(super) redrives: JobStore<Redrive>,
     pub(super) subscription_service: Arc<SubscriptionService>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tasks: Tasks,
@@ -34,11 +31,7 @@ impl RedriveRunner {
     /// stops; in the last case it goes on after a restart.
     pub(super) async fn run(mut self, mut redrive: Redrive) -> Result<(), JobError> {
         let ended = self.travel(&mut redrive).await?;
-        redrive.state = match ended {
-            JobEnd::Completed => ReplayState::Completed,
-            JobEnd::Cancelled => ReplayState::Cancelled,
-            JobEnd::Stopped => redrive.state,
-        };
+        redrive.state = ended.of(redrive.state);
         self.redrives.keep(&mut redrive).await
     }
 
@@ -63,6 +56,11 @@ impl RedriveRunner {
                     Err(error) => return Err(error.into()),
                 };
             redrive.reached = last.id;
+            // Nobody waits for the pace of what is not there.
+            let one = Page { items: 1, ..Page::default() };
+            if self.dead_letters.dead_letters(&redrive.rest(), one).await?.is_empty() {
+                return Ok(JobEnd::Completed);
+            }
             // Time that was lost is made up for, within bounds.
             let now = self.clock.now();
             next = next.max(now.before(KEEP_EVERY)).after(took);

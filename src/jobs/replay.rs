@@ -1,6 +1,5 @@
 //! A replay as a durable job.
 
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::deliver::{Decider, EntryDecision, NotDecided};
 use crate::event::{ConsumerId, EventId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
+use crate::jobs::{Job, JobState};
 use crate::route::{BoundedFilter, Filter, FilterError};
-use crate::subscriptions::{Subscription, WishText};
+use crate::subscriptions::WishText;
 
 /// Which events are replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,28 +69,6 @@ impl SelectionTest {
     }
 }
 
-/// Where a replay stands.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ReplayState {
-    /// It reads and delivers.
-    Running,
-    /// Every event of the range was attempted; those that failed are tried again like live ones.
-    Completed,
-    /// Someone stopped it.
-    Cancelled,
-}
-
-impl fmt::Display for ReplayState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Running => "running",
-            Self::Completed => "completed",
-            Self::Cancelled => "cancelled",
-        })
-    }
-}
-
 /// What became of the events of a replay so far, by their first attempt.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -112,23 +90,6 @@ impl ReplayCounts {
     }
 }
 
-/// Says whether a job is of this subscription and not of an earlier one of its name; `owner` is when
-/// the subscription of the job was created, where that is known.
-pub(super) fn belongs(
-    owner: Option<Timestamp>,
-    created: Timestamp,
-    subscription: &Subscription,
-) -> bool {
-    owner.map_or(created >= subscription.created, |owner| owner == subscription.created)
-}
-
-impl Replay {
-    /// Whether it is of this subscription and not of an earlier one of its name.
-    pub fn belongs_to(&self, subscription: &Subscription) -> bool {
-        self.subscription == subscription.id && belongs(self.owner, self.created, subscription)
-    }
-}
-
 /// A replay of a range of the log to one subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
@@ -145,7 +106,7 @@ pub struct Replay {
     /// Events per second; 0 for no bound.
     pub rate: u32,
     /// Where it stands.
-    pub state: ReplayState,
+    pub state: JobState,
     /// Everything up to here was attempted.
     pub reached: Position,
     /// What became of the events so far.
@@ -158,4 +119,100 @@ pub struct Replay {
     pub stood: Duration,
     /// The revision of what is kept.
     pub revision: Revision,
+}
+
+/// What is kept of a replay.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeptReplay {
+    subscription: SubscriptionId,
+    #[serde(default)]
+    owner: Option<Timestamp>,
+    from: String,
+    to: String,
+    types: Vec<String>,
+    wish: WishText,
+    rate: u32,
+    state: JobState,
+    reached: u64,
+    counts: ReplayCounts,
+    created: Timestamp,
+    #[serde(default)]
+    moved: Option<Timestamp>,
+    #[serde(default)]
+    stood_seconds: u64,
+}
+
+impl Job for Replay {
+    const KIND: &'static str = "replay";
+    type Id = ReplayId;
+    type Kept = KeptReplay;
+
+    fn to_kept(&self) -> KeptReplay {
+        KeptReplay {
+            subscription: self.subscription.clone(),
+            owner: self.owner,
+            from: self.selection.from.to_string(),
+            to: self.selection.to.to_string(),
+            types: self.selection.types.clone(),
+            wish: self.wish.clone(),
+            rate: self.rate,
+            state: self.state,
+            reached: self.reached.0,
+            counts: self.counts,
+            created: self.created,
+            moved: Some(self.moved),
+            stood_seconds: self.stood.as_secs(),
+        }
+    }
+
+    fn restore(id: &str, kept: KeptReplay, revision: Revision) -> Option<Self> {
+        Some(Self {
+            id: id.parse().ok()?,
+            subscription: kept.subscription,
+            owner: kept.owner,
+            wish: kept.wish,
+            selection: Selection {
+                from: kept.from.parse().ok()?,
+                to: kept.to.parse().ok()?,
+                types: kept.types,
+            },
+            rate: kept.rate,
+            state: kept.state,
+            reached: Position(kept.reached),
+            counts: kept.counts,
+            created: kept.created,
+            moved: kept.moved.unwrap_or(kept.created),
+            stood: Duration::from_secs(kept.stood_seconds),
+            revision,
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn subscription(&self) -> &SubscriptionId {
+        &self.subscription
+    }
+
+    fn times(&self) -> (Option<Timestamp>, Timestamp) {
+        (self.owner, self.created)
+    }
+
+    fn state(&self) -> JobState {
+        self.state
+    }
+
+    fn become_state(&mut self, state: JobState) {
+        self.state = state;
+    }
+
+    fn revision(&mut self) -> &mut Revision {
+        &mut self.revision
+    }
+
+    fn hold(&self) -> Option<(Position, Timestamp)> {
+        (self.state == JobState::Running).then_some((self.reached, self.moved))
+    }
 }

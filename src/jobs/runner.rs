@@ -1,32 +1,25 @@
-//! Reads old entries and attempts each as live ones are, at the replay's own rate.
+//! Reads old entries and hands those that match to the courier, at the replay's own rate.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::{
-    AttemptLimiter, Attempter, Decider, Delivery, EntryDecision, Ledger, NotDecided, Permit,
-    Traffic, Verdict, Wait, WorkerCommand, WorkerStanding,
+    Attempter, Decider, EntryDecision, Ledger, NotDecided, ReplayOutcome, ReplayedMatch,
+    WorkerCommand,
 };
 use crate::event::ConsumerId;
-use crate::eventlog::{Entry, Log, LogError, Page, Position, Retry};
+use crate::eventlog::{Entry, Log, LogError, Page, Position};
 use crate::jobs::replay::SelectionTest;
-use crate::jobs::replay_run::{Done, ReplayRun};
-use crate::jobs::running::{JobEnd, interrupted, pace};
-use crate::jobs::{JobError, Replay, ReplayCounts, ReplayState, Replays, Selection};
+use crate::jobs::replay_run::ReplayRun;
+use crate::jobs::running::{JobEnd, KEEP_EVERY, interrupted, pace};
+use crate::jobs::{JobError, JobStore, Replay, ReplayCounts, Selection};
 use crate::route::Filter;
 use crate::subscriptions::Subscription;
 
-/// How often the job writes down how far it has come.
-const KEEP_EVERY: Duration = Duration::from_millis(500);
-/// How long a delivery waits when its attempt could not even be made.
-const AFTER_PANIC: Duration = Duration::from_mins(1);
-/// How long it waits for the end of an attempt of others before it looks again.
-const LONGEST_TURN: Duration = Duration::from_secs(5);
 /// How often it looks at the time while it stands still, and the most that one look counts: what
 /// the gateway was not there for, and what a clock has leapt over, is nobody's fault.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
@@ -81,36 +74,42 @@ fn test(
         .map_err(|error| JobError::Invalid(error.to_string()))
 }
 
-/// Runs one replay.
+/// Runs one replay: what it sends, how far it has come, and when it ends. Its attempts are made by
+/// the courier of its subscription.
 pub struct ReplayRunner {
     /// Where entries are read.
     pub log: Arc<dyn Log>,
     /// Where the job is kept.
-    pub replays: Replays,
+    pub replays: JobStore<Replay>,
     /// Decides which entries are sent.
     pub decider: Decider,
-    /// Makes attempts.
+    /// Knows what may be sent.
     pub attempter: Arc<Attempter>,
-    /// Where retries are noted.
+    /// Has what became of attempts.
     pub ledger: Arc<Ledger>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where attempts run.
+    /// Tells when the gateway stops.
     pub tasks: Tasks,
-    /// Attempts in flight at once.
+    /// Matches that the courier has at once.
     pub parallel: u16,
     /// How long it may stand still while the gateway runs.
     pub patience: Duration,
     /// The subscription, as it changes.
     pub subscription: watch::Receiver<Arc<Subscription>>,
-    /// Where failed deliveries go: the subscription's courier.
+    /// Who makes the attempts.
     pub courier: mpsc::Sender<WorkerCommand>,
-    /// Where that courier stands.
-    pub standing: watch::Receiver<WorkerStanding>,
-    /// Lets attempts through, as it does for live traffic.
-    pub limiter: Arc<AttemptLimiter>,
     /// Tells the replay to end early.
     pub cancel: CancellationToken,
+}
+
+/// What a replay waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// That the next match may be handed over, by rate and by what is under way.
+    Room,
+    /// That everything which was handed over is settled.
+    Settled,
 }
 
 impl ReplayRunner {
@@ -132,18 +131,28 @@ impl ReplayRunner {
             Some(ended) => ended,
             None => self.travel(&mut replay, &mut run, &wanted).await?,
         };
-        while let Some(done) = run.in_flight.next().await {
-            self.account(&mut replay, &mut run, done).await;
-        }
-        replay.state = match ended {
-            JobEnd::Completed => ReplayState::Completed,
-            JobEnd::Cancelled => ReplayState::Cancelled,
-            JobEnd::Stopped => replay.state,
-        };
+        self.let_go(&mut replay, &mut run).await;
+        replay.state = ended.of(replay.state);
         // A courier ends once nobody can command it, and need not wait for room.
         self.courier = mpsc::channel(1).0;
-        self.keep_end(&mut replay, run.progress.cursor().settled).await?;
+        self.keep_end(&mut replay, run.reached()).await?;
         Ok(replay)
+    }
+
+    /// Takes back what was handed over and is not attempted; attempts in flight end by themselves.
+    async fn let_go(&self, replay: &mut Replay, run: &mut ReplayRun) {
+        if run.is_settled() {
+            return;
+        }
+        // A courier that has ended has let go of everything.
+        let _ = self.courier.send(WorkerCommand::EndReplay(Box::new(replay.id.clone()))).await;
+        while !run.is_settled() {
+            match run.outcome().await {
+                Some((number, ReplayOutcome::Lost)) => run.let_go(number),
+                Some(outcome) => drop(run.account(replay, outcome)),
+                None => return,
+            }
+        }
     }
 
     /// Counts what it will send, if a crash came before that; says how it ends if it is
@@ -219,7 +228,7 @@ impl ReplayRunner {
         }
     }
 
-    /// Reads and attempts until the end of the range or an interruption.
+    /// Reads and hands over until the end of the range or an interruption.
     ///
     /// It looks for interruptions itself: dropped while it keeps the job, it would not know which
     /// revision was kept.
@@ -233,7 +242,7 @@ impl ReplayRunner {
             if let Some(ended) = self.interrupted() {
                 return Ok(ended);
             }
-            let entries = self.log.read(run.progress.scanned(), Page::default()).await?;
+            let entries = self.log.read(run.read(), Page::default()).await?;
             let Some(last) = entries.last().cloned() else { break };
             for entry in entries {
                 // Of what may not be heard any more nothing begins, nor is it given up: who replays
@@ -245,44 +254,50 @@ impl ReplayRunner {
                     Ok(EntryDecision::Unwanted) => {}
                     // Nothing of it was sent, and nothing will be.
                     Ok(EntryDecision::GivenUp) => replay.counts.given_up += 1,
-                    Ok(EntryDecision::Wanted) => match self.make_room(replay, run).await? {
-                        Ok(permit) => self.launch(replay, run, (entry, permit)),
-                        Err(ended) => return Ok(ended),
-                    },
+                    Ok(EntryDecision::Wanted) => {
+                        if let Some(ended) = self.wait(replay, run, Until::Room).await? {
+                            return Ok(ended);
+                        }
+                        let earliest = run.next.max(self.clock.now().before(KEEP_EVERY));
+                        run.next = earliest.after(pace(replay.rate));
+                        let replayed = run.begin(replay, entry);
+                        self.hand_over(replayed).await;
+                    }
                     Err(NotDecided) => return Ok(JobEnd::Stopped),
                 }
             }
-            run.progress.pass(last.position);
+            run.pass(last.position);
             if last.event.id >= replay.selection.to {
                 break;
             }
         }
-        while let Some(done) = run.in_flight.next().await {
-            self.account(replay, run, done).await;
-        }
-        Ok(JobEnd::Completed)
+        let ended = self.wait(replay, run, Until::Settled).await?;
+        Ok(ended.unwrap_or(JobEnd::Completed))
     }
 
-    /// Waits until the next attempt may begin, by rate, by room, by the health of the sink and by
-    /// the subscription's state; says how it ends if none may, because of an interruption or
-    /// because the subscription is gone.
-    async fn make_room(
+    /// Has a match attempted. A courier that has ended lets go of it, and is noticed at the
+    /// subscription.
+    async fn hand_over(&self, replayed: ReplayedMatch) {
+        let _ = self.courier.send(WorkerCommand::Replay(Box::new(replayed))).await;
+    }
+
+    /// Waits for something, and writes down meanwhile how far it has come; says how the replay ends
+    /// if it ends before that.
+    async fn wait(
         &mut self,
         replay: &mut Replay,
         run: &mut ReplayRun,
-    ) -> Result<Result<Permit, JobEnd>, JobError> {
+        until: Until,
+    ) -> Result<Option<JobEnd>, JobError> {
         let (cancel, stopping) = (self.cancel.clone(), self.tasks.stopping().clone());
         loop {
             if let Some(ended) = self.interrupted() {
-                return Ok(Err(ended));
+                return Ok(Some(ended));
             }
-            // Anew each time, because the subscription may have another sink now, and before the
-            // limiter is asked, so that no change after its answer is missed.
-            let mut health = self.limiter.watch();
             run.stand(replay, (self.clock.now(), LOOK_EVERY));
             if self.clock.now() >= run.kept.after(KEEP_EVERY) {
                 // What cannot be written would only pile up, and be sent again after a crash.
-                run.full = match self.keep(replay, run.progress.cursor().settled).await {
+                run.full = match self.keep(replay, run.reached()).await {
                     Ok(()) => false,
                     Err(JobError::Log(LogError::Full { .. })) => true,
                     Err(error) => return Err(error),
@@ -292,92 +307,33 @@ impl ReplayRunner {
             let patience = self.patience.saturating_sub(replay.stood);
             if patience.is_zero() {
                 tell_overdue(replay);
-                return Ok(Err(JobEnd::Cancelled));
+                return Ok(Some(JobEnd::Cancelled));
             }
-            let delivers = self.subscription.borrow().state.delivers();
-            let patient = self.standing.borrow_and_update().room() > 0;
-            let room =
-                !run.full && patient && run.in_flight.len() < usize::from(self.parallel.max(1));
-            let now = self.clock.now();
-            let wait = if !(delivers && room) {
-                Wait::Turn
-            } else if run.next > now {
-                Wait::Until(run.next)
-            } else {
-                match self.limiter.enter(Traffic::Replay, now) {
-                    Ok(permit) => {
-                        let earliest = run.next.max(now.before(KEEP_EVERY));
-                        run.next = earliest.after(pace(replay.rate));
-                        return Ok(Ok(permit));
-                    }
-                    Err(wait) => wait,
-                }
+            let has_room = until == Until::Room && run.has_room(self.parallel);
+            let is_done = match until {
+                Until::Room => has_room && run.next <= self.clock.now(),
+                Until::Settled => run.is_settled(),
             };
-            let until = match wait {
-                Wait::Until(moment) => moment,
-                Wait::Turn => now.after(LONGEST_TURN),
-            };
-            let look = if run.full { KEEP_EVERY } else { LOOK_EVERY };
+            if is_done {
+                return Ok(None);
+            }
+            // What is not written yet would be sent again after a crash.
+            let is_unkept = run.full || replay.reached != run.reached();
+            let (look, next) = (if is_unkept { KEEP_EVERY } else { LOOK_EVERY }, run.next);
             tokio::select! {
-                Some(done) = run.in_flight.next() => self.account(replay, run, done).await,
-                () = self.clock.sleep_until(until), if delivers && room => {}
+                Some(outcome) = run.outcome() => {
+                    if let Some(again) = run.account(replay, outcome) {
+                        self.hand_over(again).await;
+                    }
+                }
+                () = self.clock.sleep_until(next), if has_room => {}
                 () = self.clock.sleep(patience.min(look)) => {}
-                Ok(()) = health.changed(), if delivers && room => {}
-                // A courier that has ended is noticed at the subscription.
-                _ = self.standing.changed(), if !patient => {}
-                // It is seen above what it has become, and whether it is gone: its courier ends
-                // only when this does.
+                // Whether it is gone is seen above: its courier ends only when this does.
                 _ = self.subscription.changed() => {}
                 () = cancel.cancelled() => {}
                 () = stopping.cancelled() => {}
             }
         }
-    }
-
-    fn launch(&self, replay: &Replay, run: &mut ReplayRun, (entry, permit): (Arc<Entry>, Permit)) {
-        let numbered = run.progress.number(entry.position, entry.event.id, entry.event.digest);
-        let delivery = Arc::new(Delivery {
-            subscription: Arc::clone(&self.subscription.borrow()),
-            entry,
-            link: None,
-            replay: Some(replay.id.clone()),
-            attempts: 0,
-            first_attempt: None,
-            redriven: false,
-        });
-        let (attempter, attempted) = (Arc::clone(&self.attempter), Arc::clone(&delivery));
-        let clock = Arc::clone(&self.clock);
-        let attempt = self.tasks.spawn(async move {
-            permit.run(attempted.entry.event.id, attempter.attempt(&attempted), &*clock).await
-        });
-        let outcome = async move {
-            (numbered.sequence, delivery, attempt.await.ok().map(|result| result.verdict))
-        };
-        run.in_flight.push(Box::pin(outcome));
-    }
-
-    async fn account(&self, replay: &mut Replay, run: &mut ReplayRun, done: Done) {
-        let (number, delivery, verdict) = done;
-        match verdict {
-            Some(Verdict::Delivered) => replay.counts.delivered += 1,
-            Some(Verdict::GiveUp(_)) => replay.counts.given_up += 1,
-            Some(Verdict::Retry { due }) => {
-                self.hand_over(replay, delivery.to_retry(self.clock.now(), due)).await;
-            }
-            None => {
-                let now = self.clock.now();
-                let retry = delivery.to_retry(now, now.after(AFTER_PANIC));
-                self.ledger.retry(retry.clone());
-                self.hand_over(replay, retry).await;
-            }
-        }
-        run.progress.settle(number);
-    }
-
-    async fn hand_over(&self, replay: &mut Replay, retry: Retry) {
-        replay.counts.retrying += 1;
-        // Without a courier the retry is kept all the same, and taken up after a restart.
-        let _ = self.courier.send(WorkerCommand::Retry(Box::new(retry))).await;
     }
 }
 

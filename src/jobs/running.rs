@@ -1,4 +1,4 @@
-//! Jobs that run in this process: how each is told to end, and what ends it.
+//! Jobs that run in this process: how each is told to end, what ends it, and its pace.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,59 +8,53 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::Tasks;
+use crate::jobs::{Job, JobState};
 use crate::subscriptions::Subscription;
 
-/// The jobs of one kind that run, by name.
-pub(super) struct RunningJobs<Id>(Arc<Mutex<BTreeMap<Id, CancellationToken>>>);
+/// The jobs that run, by kind and name. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct RunningJobs(Arc<Mutex<BTreeMap<JobKey, CancellationToken>>>);
 
-impl<Id> Default for RunningJobs<Id> {
-    fn default() -> Self {
-        Self(Arc::default())
-    }
-}
-
-impl<Id> Clone for RunningJobs<Id> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
+type JobKey = (&'static str, String);
 
 /// One job that runs, until this is dropped.
-pub(super) struct JobRun<Id: Ord> {
-    id: Id,
-    running: RunningJobs<Id>,
+pub(super) struct JobRun {
+    key: JobKey,
+    running: RunningJobs,
     /// Tells it to end.
     pub(super) cancel: CancellationToken,
 }
 
-impl<Id: Ord> Drop for JobRun<Id> {
+impl Drop for JobRun {
     fn drop(&mut self) {
-        self.running.lock().remove(&self.id);
+        self.running.lock().remove(&self.key);
     }
 }
 
-impl<Id: Ord> RunningJobs<Id> {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, CancellationToken>> {
+fn key<J: Job>(job: &J) -> JobKey {
+    (J::KIND, job.name().to_owned())
+}
+
+impl RunningJobs {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<JobKey, CancellationToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells whether a job runs, or is just beginning.
-    pub(super) fn has(&self, id: &Id) -> bool {
-        self.lock().contains_key(id)
+    pub(super) fn has(&self, job: &impl Job) -> bool {
+        self.lock().contains_key(&key(job))
     }
-}
 
-impl<Id: Clone + Ord> RunningJobs<Id> {
     /// Notes that a job begins.
-    pub(super) fn begin(&self, id: &Id) -> JobRun<Id> {
-        let cancel = CancellationToken::new();
-        self.lock().insert(id.clone(), cancel.clone());
-        JobRun { id: id.clone(), running: self.clone(), cancel }
+    pub(super) fn begin(&self, job: &impl Job) -> JobRun {
+        let (key, cancel) = (key(job), CancellationToken::new());
+        self.lock().insert(key.clone(), cancel.clone());
+        JobRun { key, running: self.clone(), cancel }
     }
 
     /// Tells a job to end; says whether it runs.
-    pub(super) fn cancel(&self, id: &Id) -> bool {
-        let found = self.lock().get(id).cloned();
+    pub(super) fn cancel(&self, job: &impl Job) -> bool {
+        let found = self.lock().get(&key(job)).cloned();
         found.inspect(CancellationToken::cancel).is_some()
     }
 }
@@ -74,6 +68,17 @@ pub(super) enum JobEnd {
     Cancelled,
     /// The gateway stops; it goes on after the restart.
     Stopped,
+}
+
+impl JobEnd {
+    /// The state of a job that was in this one.
+    pub(super) const fn of(self, before: JobState) -> JobState {
+        match self {
+            Self::Completed => JobState::Completed,
+            Self::Cancelled => JobState::Cancelled,
+            Self::Stopped => before,
+        }
+    }
 }
 
 /// Whether a job ends before its work does.
@@ -91,6 +96,9 @@ pub(super) fn interrupted(
     // A subscription that is closed, removed or served in another way ends its replays.
     subscription.has_changed().is_err().then_some(JobEnd::Cancelled)
 }
+
+/// How often a job writes down how far it has come.
+pub(super) const KEEP_EVERY: Duration = Duration::from_millis(500);
 
 /// The time that one item takes at a rate per second; 0 is no bound.
 pub(super) fn pace(rate: u32) -> Duration {

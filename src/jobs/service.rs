@@ -1,23 +1,20 @@
-//! Starts, watches, cancels and resumes replays.
+//! Starts, watches, cancels and resumes jobs, whatever they are.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use crate::ambient::{Clock, Entropy, Tasks};
-use crate::deliver::{Attempter, Decider, Ledger, SubscriptionService};
-use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::{DeadLetters, Entry, Log, LogError, Page, Position, Revision};
+use crate::ambient::{Clock, Entropy, Tasks, guarded};
+use crate::deliver::{Attempter, Ledger, SubscriptionService, WorkerHandle};
+use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
+use crate::eventlog::{DeadLetters, Log, LogError, Position, Registry};
 use crate::jobs::job_store::JobRetention;
-use crate::jobs::replays::KIND;
 use crate::jobs::running::{JobRun, RunningJobs};
 use crate::jobs::slots::{JobSlot, JobSlots};
-use crate::jobs::{
-    Config, JobError, Redrives, Replay, ReplayCounts, ReplayRunner, ReplayState, ReplayWish,
-    Replays, Selection, count,
-};
-use crate::route::{Filter, FilterError};
+use crate::jobs::{Config, Job, JobError, JobState, JobStore, Redrive, Replay};
 use crate::subscriptions::Subscription;
 
 /// Of the jobs of a subscription that have ended, so many of the newest are kept.
@@ -26,35 +23,20 @@ const MOST_ENDED: usize = 100;
 /// ended within a few minutes.
 const MOST_LISTED: usize = 1000;
 
-/// What a caller asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewReplay {
-    /// The first id wanted.
-    pub from: EventId,
-    /// The last id wanted; nothing: the newest event that the log holds now.
-    pub to: Option<EventId>,
-    /// Only events of these types; empty: all.
-    pub types: Vec<String>,
-    /// Events per second; nothing: as the gateway is set.
-    pub rate: Option<u32>,
-}
-
 /// The parts of a job service.
 #[derive(Clone)]
 pub struct JobServiceParts {
-    /// How fast replays go by default.
+    /// How fast jobs go by default.
     pub config: Config,
     /// Where entries are read.
     pub log: Arc<dyn Log>,
     /// What can be redriven.
     pub dead_letters: Arc<dyn DeadLetters>,
     /// Where jobs are kept.
-    pub replays: Replays,
-    /// Where redrives are kept.
-    pub redrives: Redrives,
-    /// Where retries are noted.
+    pub registry: Arc<dyn Registry>,
+    /// Has what became of attempts.
     pub ledger: Arc<Ledger>,
-    /// Who makes attempts.
+    /// Knows what may be sent.
     pub attempter: Arc<Attempter>,
     /// Knows the workers.
     pub subscription_service: Arc<SubscriptionService>,
@@ -62,76 +44,82 @@ pub struct JobServiceParts {
     pub clock: Arc<dyn Clock>,
     /// Entropy.
     pub entropy: Arc<dyn Entropy>,
-    /// Where replays run.
+    /// Where jobs run.
     pub tasks: Tasks,
 }
 
-/// Where replays are asked for.
+/// Where jobs are asked for.
 pub struct JobService {
     pub(super) parts: JobServiceParts,
-    pub(super) running: RunningJobs<ReplayId>,
-    pub(super) slots: JobSlots,
+    pub(super) replays: JobStore<Replay>,
+    pub(super) redrives: JobStore<Redrive>,
+    pub(super) running: RunningJobs,
+    slots: JobSlots,
     /// Held while a new replay is kept, and while retention looks for replays and drops a slice.
-    beginning: Mutex<()>,
-    pub(super) redriving: RunningJobs<RedriveId>,
+    pub(super) beginning: Mutex<()>,
+}
+
+/// What a job does until it ends.
+pub(super) type JobWork = Pin<Box<dyn Future<Output = Result<(), JobError>> + Send>>;
+
+/// A kind of job that this service runs.
+pub trait RunnableJob: Job {
+    /// Where jobs of its kind are kept.
+    fn store(service: &JobService) -> &JobStore<Self>;
+
+    /// Learns how far it has come beyond what is kept, after a restart.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    fn catch_up(
+        &mut self,
+        _service: &JobService,
+    ) -> impl Future<Output = Result<(), JobError>> + Send {
+        async { Ok(()) }
+    }
+
+    /// Its work beside a worker of its subscription; nothing if that cannot serve it.
+    fn work(self, service: &JobService, by: (WorkerHandle, CancellationToken)) -> Option<JobWork>;
 }
 
 impl JobService {
     /// Opens with these parts.
     pub fn new(parts: JobServiceParts) -> Self {
         Self {
+            replays: JobStore::new(Arc::clone(&parts.registry)),
+            redrives: JobStore::new(Arc::clone(&parts.registry)),
             parts,
             running: RunningJobs::default(),
             slots: JobSlots::default(),
             beginning: Mutex::default(),
-            redriving: RunningJobs::default(),
         }
     }
 
-    /// Takes up every replay and every redrive that was running when the gateway ended.
+    /// Takes up every job that was running when the gateway ended.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
     pub async fn resume(&self) -> Result<usize, JobError> {
+        Ok(self.resume_all::<Replay>().await? + self.resume_all::<Redrive>().await?)
+    }
+
+    async fn resume_all<J: RunnableJob>(&self) -> Result<usize, JobError> {
         let mut resumed = 0;
-        for replay in self.parts.replays.learn().await? {
-            if replay.state != ReplayState::Running {
+        for mut job in J::store(self).learn().await? {
+            if job.state() != JobState::Running {
                 continue;
             }
-            let run = self.running.begin(&replay.id);
-            if self.run(replay.clone(), run, None) {
+            job.catch_up(self).await?;
+            let run = self.running.begin(&job);
+            if self.run(job.clone(), run, None).is_some() {
                 resumed += 1;
             } else {
-                self.give_up(replay).await?;
+                self.give_up(job).await?;
             }
         }
-        Ok(resumed + self.resume_redrives().await?)
-    }
-
-    /// Counts what a replay would send, without sending it. It is a job of the consumer like any
-    /// other while it counts.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the request cannot work, or the consumer has as many jobs as it may.
-    /// Ours: the log failed.
-    pub async fn count(
-        &self,
-        subscription: &Subscription,
-        request: &NewReplay,
-    ) -> Result<(Selection, u64), JobError> {
-        let _slot = self.enter(subscription)?;
-        let selection = self.select(subscription, request).await?;
-        let (filter, decider) = (filter_of(subscription)?, self.decider());
-        let (consumer, lets) = (&subscription.consumer, &self.lets(subscription));
-        let wanted = ReplayWish { consumer, filter, decider, lets };
-        let matched = count(&*self.parts.log, &selection, wanted).await?;
-        Ok((selection, matched))
-    }
-
-    fn decider(&self) -> &Decider {
-        self.parts.subscription_service.decider()
+        Ok(resumed)
     }
 
     /// Takes a place for a new job.
@@ -140,113 +128,37 @@ impl JobService {
         self.slots.enter(&subscription.consumer, most)
     }
 
-    async fn select(
-        &self,
-        subscription: &Subscription,
-        request: &NewReplay,
-    ) -> Result<Selection, JobError> {
-        let unreadable = |error: FilterError| JobError::Invalid(error.to_string());
-        Filter::new(&request.types, &[]).map_err(unreadable)?;
-        let log = &self.parts.log;
-        let head = log.fresh_head().await?;
-        let before = Position(head.0.saturating_sub(1));
-        let newest = log.read(before, Page { items: 1, bytes: 1 }).await?;
-        // Everything may have been dropped; then there is nothing to replay up to where it was.
-        let newest = newest.first().map_or(log.low_watermark().id, |entry| entry.event.id);
-        if request.to.is_some_and(|to| to < request.from) {
-            return Err(JobError::Invalid("`to` is before `from`".to_owned()));
-        }
-        // A replay is of what is in the log when it is asked for, so that its count is exact.
-        let to = request.to.unwrap_or(newest).min(newest);
-        // What the consumer may not hear is not replayed, and is not named to it either.
-        let range = (log.seek(request.from).await?, head);
-        let service = &self.parts.subscription_service;
-        let heard = service.newest_heard_between(subscription, range).await?;
-        let to = heard.map_or(request.from, |heard| to.min(heard));
-        Ok(Selection { from: request.from, to, types: request.types.clone() })
+    /// Makes a name for what begins now; names grow with time.
+    pub(super) fn new_name(&self) -> (String, Timestamp) {
+        let created = self.parts.clock.now();
+        let unix_ms = u64::try_from(created.unix_ms()).unwrap_or(0);
+        (EventId::from_parts(unix_ms, self.parts.entropy.next_u128()).to_string(), created)
     }
 
-    /// Keeps, counts and starts a replay.
-    ///
-    /// Not cancel safe: dropped half way, it leaves a replay that nobody runs, until that is
-    /// tidied.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the request cannot work, or the subscription is closed. Ours: the log
-    /// failed.
-    pub async fn start(
+    /// Runs a job; nothing if it cannot be started: a subscription that is gone, or has lost its sink,
+    /// ends its jobs. One that ran before a restart has no slot yet.
+    pub(super) fn run<J: RunnableJob>(
         &self,
-        subscription: &Subscription,
-        request: &NewReplay,
-    ) -> Result<Replay, JobError> {
-        let parts = &self.parts;
-        if subscription.is_pulled() {
-            let problem = "the subscription has no sink; fetch old events with `after`";
-            return Err(JobError::Invalid(problem.to_owned()));
-        }
-        if parts.subscription_service.worker(&subscription.id).is_none() {
-            return Err(JobError::Closed);
-        }
-        let wish = subscription.newest_wish();
-        let wish =
-            wish.ok_or_else(|| JobError::Invalid("the subscription has no filter".to_owned()))?;
-        let filter = filter_of(subscription)?;
-        let slot = self.enter(subscription)?;
-        let selection = self.select(subscription, request).await?;
-        let (name, created) = self.new_name();
-        let damaged = |_| JobError::Damaged { kind: KIND, id: name.clone() };
-        let id = name.parse().map_err(damaged)?;
-        let mut replay = Replay {
-            id,
-            subscription: subscription.id.clone(),
-            owner: Some(subscription.created),
-            reached: parts.log.seek(selection.from).await?,
-            selection,
-            wish: wish.text().clone(),
-            rate: request.rate.unwrap_or(parts.config.rate),
-            state: ReplayState::Running,
-            counts: ReplayCounts::default(),
-            created,
-            moved: created,
-            stood: Duration::ZERO,
-            revision: Revision(0),
-        };
-        let run = self.running.begin(&replay.id);
-        let beginning = self.beginning.lock().await;
-        parts.replays.keep(&mut replay).await?;
-        drop(beginning);
-        // Only now retention drops nothing of its range any more, so that what is counted is sent.
-        let decider = self.decider();
-        let (consumer, lets) = (&subscription.consumer, &self.lets(subscription));
-        let wanted = ReplayWish { consumer, filter, decider, lets };
-        match self.measure(wanted, &mut replay).await {
-            // Its runner keeps it once there is room.
-            Ok(()) | Err(JobError::Log(LogError::Full { .. })) => {}
-            Err(error) => {
-                self.give_up(replay).await?;
-                return Err(error);
+        job: J,
+        run: JobRun,
+        slot: Option<JobSlot>,
+    ) -> Option<JoinHandle<()>> {
+        let worker = self.parts.subscription_service.worker(job.subscription());
+        let worker = worker.filter(|worker| job.belongs_to(&worker.subscription.borrow()));
+        let worker = worker?;
+        let slot = slot.unwrap_or_else(|| self.slots.take(&worker.subscription.borrow().consumer));
+        let name = job.name().to_owned();
+        let work = job.work(self, (worker, run.cancel.clone()))?;
+        Some(self.parts.tasks.spawn(async move {
+            if let Err(error) = guarded(work).await.map_err(JobError::from).flatten() {
+                tracing::error!(
+                    job.id = %name,
+                    error = &error as &dyn std::error::Error,
+                    "The {} {name} stopped; it goes on when the gateway restarts", J::KIND,
+                );
             }
-        }
-        if !self.run(replay.clone(), run, Some(slot)) {
-            // It was closed or removed while its events were counted.
-            self.give_up(replay).await?;
-            return Err(JobError::Closed);
-        }
-        Ok(replay)
-    }
-
-    /// Keeps where a replay begins and how much it will send.
-    async fn measure(&self, wanted: ReplayWish<'_>, replay: &mut Replay) -> Result<(), JobError> {
-        let log = &*self.parts.log;
-        replay.reached = log.seek(replay.selection.from).await?;
-        replay.counts.matched = count(log, &replay.selection, wanted).await?;
-        self.parts.replays.keep(replay).await
-    }
-
-    /// What the consumer of a subscription may hear now: a replay is of that alone.
-    fn lets<'a>(&'a self, subscription: &'a Subscription) -> impl Fn(&Entry) -> bool + Sync + 'a {
-        |entry| self.parts.attempter.may_send(subscription, entry)
+            drop((run, slot));
+        }))
     }
 
     /// Waits until no replay is just beginning, and lets none begin: whoever drops events looks for
@@ -259,122 +171,105 @@ impl JobService {
     /// Nothing if none runs. It costs no read, and is exact while
     /// [beginnings](Self::hold_beginnings) are held.
     pub fn slowest(&self) -> Option<Position> {
-        self.parts.replays.slowest()
+        self.replays.holds().slowest()
     }
 
     /// How far each running replay has come, and for which subscription it runs.
     pub fn holds(&self) -> Vec<(ReplayId, SubscriptionId, Position)> {
-        self.parts.replays.holds()
+        let all = self.replays.holds().all().into_iter();
+        all.filter_map(|(name, of, place)| Some((name.parse().ok()?, of, place))).collect()
     }
 
-    /// Makes a name for what begins now; names grow with time.
-    pub(super) fn new_name(&self) -> (String, Timestamp) {
-        let created = self.parts.clock.now();
-        let unix_ms = u64::try_from(created.unix_ms()).unwrap_or(0);
-        (EventId::from_parts(unix_ms, self.parts.entropy.next_u128()).to_string(), created)
-    }
-
-    /// Reads a replay, as it was last kept.
+    /// Reads a job, as it was last kept.
     ///
     /// # Errors
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
-    pub async fn get(&self, id: &ReplayId) -> Result<Replay, JobError> {
-        self.parts.replays.get(id).await
+    pub async fn get<J: RunnableJob>(&self, id: &J::Id) -> Result<J, JobError> {
+        J::store(self).get(&id.to_string()).await
     }
 
-    /// Lists the replays of a subscription, oldest first; of very many, the newest.
+    /// Lists the jobs of a subscription, oldest first; of very many, the newest.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn list(&self, of: &Subscription) -> Result<Vec<Replay>, JobError> {
-        let mut replays = self.parts.replays.list().await?;
-        replays.retain(|replay| replay.belongs_to(of));
-        Ok(newest(replays))
+    pub async fn list<J: RunnableJob>(&self, of: &Subscription) -> Result<Vec<J>, JobError> {
+        let mut jobs = J::store(self).list().await?;
+        jobs.retain(|job| job.belongs_to(of));
+        jobs.drain(..jobs.len().saturating_sub(MOST_LISTED));
+        Ok(jobs)
     }
 
-    /// Ends replays and redrives that nobody runs any more, and drops those that have ended and are
-    /// too old or too many; says how many went.
+    /// Ends a running job; attempts in flight end by themselves, and what was redriven is delivered.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none, or it has ended. Ours: the registry failed.
+    pub async fn cancel<J: RunnableJob>(&self, id: &J::Id) -> Result<(), JobError> {
+        let job: J = self.get(id).await?;
+        if self.running.cancel(&job) {
+            return Ok(());
+        }
+        if job.state() == JobState::Running {
+            // It has failed, or its subscription was closed before it began.
+            return self.give_up(job).await;
+        }
+        Err(JobError::Ended { kind: J::KIND, id: id.to_string(), state: job.state() })
+    }
+
+    /// Ends jobs that nobody runs any more, and drops those that have ended and are too old or too
+    /// many; says how many went.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
     pub async fn tidy(&self) -> Result<usize, JobError> {
-        self.end_abandoned().await?;
-        let parts = &self.parts;
-        let since = parts.clock.now().before(parts.config.keep_ended.0);
-        let keeping = JobRetention { since, newest: MOST_ENDED };
-        Ok(parts.replays.tidy(keeping).await? + parts.redrives.tidy(keeping).await?)
+        Ok(self.tidy_all::<Replay>().await? + self.tidy_all::<Redrive>().await?)
     }
 
-    /// Ends a running replay; attempts in flight end by themselves.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: there is none, or it has ended. Ours: the registry failed.
-    pub async fn cancel(&self, id: &ReplayId) -> Result<(), JobError> {
-        let replay = self.get(id).await?;
-        if self.running.cancel(id) {
-            return Ok(());
-        }
-        if replay.state == ReplayState::Running {
-            // Its runner has failed, or its subscription was closed before it began.
-            return self.give_up(replay).await;
-        }
-        Err(JobError::Ended { kind: KIND, id: id.to_string(), state: replay.state })
+    async fn tidy_all<J: RunnableJob>(&self) -> Result<usize, JobError> {
+        self.end_abandoned::<J>().await?;
+        let aged = self.parts.log.aged(self.parts.config.keep_ended.0).await?;
+        J::store(self).tidy(JobRetention { aged, newest: MOST_ENDED }).await
     }
 
-    /// Says whether it could be started: a subscription that is gone or has lost its sink ends its replays. One that ran
-    /// before a restart has no slot yet.
-    fn run(&self, replay: Replay, run: JobRun<ReplayId>, slot: Option<JobSlot>) -> bool {
-        let parts = &self.parts;
-        let worker = parts.subscription_service.worker(&replay.subscription);
-        let worker = worker.filter(|worker| replay.belongs_to(&worker.subscription.borrow()));
-        let Some(worker) = worker else { return false };
-        // The courier stays until this lets go of it, so that no failure finds nobody.
-        let Some(courier) = worker.commands.upgrade() else { return false };
-        // Nothing is replayed to a consumer that fetches.
-        let Some(limiter) = worker.limiter else { return false };
-        let slot = slot.unwrap_or_else(|| self.slots.take(&worker.subscription.borrow().consumer));
-        let runner = ReplayRunner {
-            log: Arc::clone(&parts.log),
-            replays: parts.replays.clone(),
-            decider: self.decider().clone(),
-            attempter: Arc::clone(&parts.attempter),
-            clock: Arc::clone(&parts.clock),
-            tasks: parts.tasks.clone(),
-            parallel: parts.config.parallel,
-            patience: parts.config.patience.0,
-            ledger: Arc::clone(&parts.ledger),
-            subscription: worker.subscription,
-            standing: worker.standing,
-            courier,
-            limiter,
-            cancel: run.cancel.clone(),
-        };
-        let id = replay.id.clone();
-        parts.tasks.spawn(async move {
-            if let Err(error) = runner.run(replay).await {
-                tracing::error!(
-                    replay.id = %id,
-                    error = &error as &dyn std::error::Error,
-                    "Replay {id} stopped; it goes on when the gateway restarts",
-                );
+    /// Ends the jobs that are kept as running and that nobody runs, because of a failure that only a
+    /// restart takes up again: at once where the subscription is gone, and once their patience is over
+    /// where the log is kept for them.
+    async fn end_abandoned<J: RunnableJob>(&self) -> Result<(), JobError> {
+        for job in J::store(self).list().await? {
+            // Whoever starts one says so before it is kept.
+            if job.state() != JobState::Running || self.running.has(&job) {
+                continue;
             }
-            drop((run, slot));
-        });
-        true
+            let ends = |moved: Timestamp| moved.after(self.parts.config.patience.0);
+            let is_overdue =
+                job.hold().is_some_and(|(_, moved)| self.parts.clock.now() >= ends(moved));
+            if is_overdue || !self.is_served(&job).await {
+                tracing::warn!(
+                    job.id = %job.name(),
+                    subscription.id = %job.subscription(),
+                    "The {} {} is cancelled: nobody runs it", J::KIND, job.name(),
+                );
+                self.give_up(job).await?;
+            }
+        }
+        Ok(())
     }
-}
 
-fn filter_of(subscription: &Subscription) -> Result<&Arc<Filter>, JobError> {
-    let none = || JobError::Invalid("the subscription has no filter".to_owned());
-    subscription.newest_filter().ok_or_else(none)
-}
+    /// Tells whether the subscription of a job has a worker.
+    async fn is_served(&self, job: &impl Job) -> bool {
+        let worker = self.parts.subscription_service.worker_again(job.subscription()).await;
+        worker.is_some_and(|worker| job.belongs_to(&worker.subscription.borrow()))
+    }
 
-/// The last of many jobs.
-pub(super) fn newest<J>(mut jobs: Vec<J>) -> Vec<J> {
-    jobs.drain(..jobs.len().saturating_sub(MOST_LISTED));
-    jobs
+    /// Ends a job that nobody runs; it is only ever written to end it.
+    pub(super) async fn give_up<J: RunnableJob>(&self, mut job: J) -> Result<(), JobError> {
+        job.become_state(JobState::Cancelled);
+        match J::store(self).keep(&mut job).await {
+            Err(JobError::Log(LogError::Stale { .. })) => Ok(()),
+            other => other,
+        }
+    }
 }

@@ -27,7 +27,8 @@ impl<S: PublicKeys> ConsumerKeys<S> {
     pub async fn known(&self, remote: &RemoteKeys<S>) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         match self {
             Self::Inline(set) => Ok(Arc::clone(set)),
-            Self::Remote(url) => remote.get(url).await,
+            // Boxed, because few keys are elsewhere.
+            Self::Remote(url) => Box::pin(remote.get(url)).await,
         }
     }
 
@@ -41,7 +42,7 @@ impl<S: PublicKeys> ConsumerKeys<S> {
     pub async fn renewed(&self, remote: &RemoteKeys<S>) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         match self {
             Self::Inline(set) => Ok(Arc::clone(set)),
-            Self::Remote(url) => remote.refresh(url).await,
+            Self::Remote(url) => Box::pin(remote.refresh(url)).await,
         }
     }
 }

@@ -22,6 +22,9 @@ pub enum KeyError {
     /// A member has the wrong type, length or encoding.
     #[error("`{0}` of the key is malformed")]
     Malformed(&'static str),
+    /// A member that does not fit the kind of the key.
+    #[error("`{0}` of the key does not fit its `kty`")]
+    Contradiction(&'static str),
     /// A private part, where a public key is meant.
     #[error(
         "the key holds its private part `{0}`: treat it as burnt, make a new pair and send the public key only"
@@ -34,6 +37,12 @@ pub enum KeyError {
         member: &'static str,
         /// What was asked of it.
         purpose: &'static str,
+    },
+    /// Another algorithm than the one for which a key of its kind is used.
+    #[error("`alg` of the key is not offered for a key of its kind: expected {expected}")]
+    Algorithm {
+        /// That one.
+        expected: &'static str,
     },
     /// A kind of key that is not on the list.
     #[error("this kind of key is not offered: expected {expected}")]

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest;
 use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::event::json;
 use crate::keys::KeyError;
@@ -16,6 +16,17 @@ const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"]
 
 /// One JWK whose members are read on demand.
 pub(super) struct Jwk(Map<String, Value>);
+
+/// A private part does not outlive its JWK in memory.
+impl Drop for Jwk {
+    fn drop(&mut self) {
+        for member in PRIVATE_MEMBERS {
+            if let Some(Value::String(text)) = self.0.get_mut(member) {
+                text.zeroize();
+            }
+        }
+    }
+}
 
 impl Jwk {
     /// Reads a JWK, or all the keys of a JWK Set, in their order.
@@ -140,7 +151,10 @@ pub(super) const VERIFYING: Purpose =
 /// Tells whether a set may hold such a key beside the wanted ones (RFC 7517, section 5): one for
 /// another purpose or of another kind is passed over, a wrong or burnt one is not.
 pub(super) fn may_be_skipped(error: &KeyError) -> bool {
-    matches!(error, KeyError::Purpose { .. } | KeyError::NotOffered { .. })
+    matches!(
+        error,
+        KeyError::Purpose { .. } | KeyError::Algorithm { .. } | KeyError::NotOffered { .. }
+    )
 }
 
 /// The thumbprint over members that are given in lexicographic order (RFC 7638, section 3).

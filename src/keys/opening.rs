@@ -101,7 +101,7 @@ impl OpeningKey {
         let alg = jwk.optional("alg")?;
         let refuse_other = |management: KeyManagement| match alg {
             Some(alg) if alg != management.name() => {
-                Err(KeyError::Purpose { member: "alg", purpose: jwk::OPENING.words })
+                Err(KeyError::Algorithm { expected: management.name() })
             }
             _ => Ok(()),
         };
@@ -545,5 +545,26 @@ mod tests {
         ));
         assert!(OpeningKeys::from_json(br#"{"keys":[]}"#).is_err());
         assert!(!format!("{key:?}").contains(jwk["d"].as_str().unwrap()));
+    }
+
+    #[test]
+    fn another_algorithm_for_a_key_of_a_kind_is_told_with_the_one_that_is_expected() {
+        for (kind, other, expected) in [
+            (OpeningKeyKind::Rsa2048, "RSA-OAEP", "RSA-OAEP-256"),
+            (OpeningKeyKind::Rsa2048, "RSA1_5", "RSA-OAEP-256"),
+            (OpeningKeyKind::X25519, "ECDH-ES+A256KW", "ECDH-ES"),
+        ] {
+            let key = OpeningKey::generate(kind).unwrap();
+            let mut private: Value = serde_json::from_str(key.private_jwk().expose()).unwrap();
+            let mut public = key.public_jwk().unwrap().clone();
+            (private["alg"], public["alg"]) = (json!(other), json!(other));
+            let opening = OpeningKey::from_json(private.to_string().as_bytes()).unwrap_err();
+            let sealing = SealingKey::from_jwk(&public).unwrap_err();
+            for error in [opening, sealing] {
+                let told = error.to_string();
+                assert!(told.contains("`alg`") && told.ends_with(expected), "{other}: {told}");
+                assert!(!told.contains("not for"), "{told}");
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use aws_lc_rs::encoding::{AsBigEndian as _, EcPrivateKeyBin};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
-use serde_json::json;
+use serde_json::{Value, json};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::ambient::Secret;
 use crate::keys::jwk::{self, Jwk};
@@ -20,13 +21,17 @@ pub fn generate_receipt_key() -> Result<Secret, KeyFailure> {
     let failure = |_| KeyFailure("make a key for receipts");
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(failure)?;
     let number: EcPrivateKeyBin<'_> = pair.private_key().as_be_bytes().map_err(failure)?;
-    let number = jwk::encode(number.as_ref());
+    let number = Zeroizing::new(jwk::encode(number.as_ref()));
     let key = SigningKey::of_named_pair(SigningAlgorithm::ES256, PrivateKey::Ecdsa(pair), None);
     let mut jwk = key.public_jwk().cloned().unwrap_or_default();
     if let Some(members) = jwk.as_object_mut() {
-        members.insert("d".to_owned(), json!(number));
+        members.insert("d".to_owned(), json!(number.as_str()));
     }
-    Ok(Secret::new(jwk.to_string()))
+    let text = Secret::new(jwk.to_string());
+    if let Some(Value::String(number)) = jwk.get_mut("d") {
+        number.zeroize();
+    }
+    Ok(text)
 }
 
 /// Reads a private JWK for receipts; its `kid`, or without one its RFC 7638 thumbprint, is the name under which
@@ -60,15 +65,13 @@ pub fn read_receipt_key(bytes: &[u8]) -> Result<SigningKey, KeyError> {
         _ => return Err(KeyError::NotOffered { expected: OFFERED }),
     };
     if jwk.optional("alg")?.is_some_and(|alg| alg != algorithm.name()) {
-        return Err(KeyError::Purpose { member: "alg", purpose: jwk::SIGNING.words });
+        return Err(KeyError::Algorithm { expected: algorithm.name() });
     }
     Ok(SigningKey::of_named_pair(algorithm, key, jwk.kid()?))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::keys::VerifyingKeys;
 

@@ -13,7 +13,7 @@ use moka::future::Cache;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy};
-use crate::egress::{ExchangeError, GuardedClient, GuardedRequest, NetworkFailure};
+use crate::egress::{ExchangeError, GuardedAnswer, GuardedClient, GuardedRequest, NetworkFailure};
 use crate::event::{Blame, Fault, Timestamp};
 use crate::keys::{KeyError, KeySet, VerifyingKeys};
 use crate::telemetry::error_chain;
@@ -252,17 +252,20 @@ async fn fetch<S: PublicKeys>(
         body_limit: KeySet::LONGEST + 1,
         patience: PATIENCE,
     };
-    let response = client.exchange(request).await.map_err(|error| failed(url, &error))?;
-    if response.status() != StatusCode::OK {
-        return Err(RemoteKeysError::Status(response.status().as_u16()));
+    let answer = client.answer(request, |_| PATIENCE).await.map_err(|error| failed(url, &error))?;
+    let GuardedAnswer { head, body, cut } = answer;
+    if head.status != StatusCode::OK {
+        return Err(RemoteKeysError::Status(head.status.as_u16()));
     }
-    let policy = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    if let Some(cut) = cut {
+        return Err(failed(url, &cut));
+    }
+    let policy = head.headers.get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
     let lifetime = lifetime(policy.unwrap_or_default());
-    let body = response.body();
     if body.len() > KeySet::LONGEST {
         return Err(RemoteKeysError::TooLong);
     }
-    let set = S::read(body).map_err(RemoteKeysError::Content)?;
+    let set = S::read(&body).map_err(RemoteKeysError::Content)?;
     Ok((set, lifetime))
 }
 

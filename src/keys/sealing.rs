@@ -125,7 +125,7 @@ impl SealingKey {
         };
         let management = recipient.management();
         if jwk.optional("alg")?.is_some_and(|alg| alg != management.name()) {
-            return Err(KeyError::NotOffered { expected: OFFERED });
+            return Err(KeyError::Algorithm { expected: management.name() });
         }
         let kid = jwk.kid()?.map_or(thumbprint, str::to_owned);
         if let Some(members) = public.as_object_mut() {

@@ -89,7 +89,7 @@ impl VerifyingKey {
                 // One key, one algorithm: an RSA key must say which.
                 let algorithm = alg.ok_or(KeyError::Missing("alg"))?;
                 if !matches!(algorithm, SigningAlgorithm::PS256 | SigningAlgorithm::RS256) {
-                    return Err(KeyError::Malformed("alg"));
+                    return Err(KeyError::Contradiction("alg"));
                 }
                 let key = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
                 let members = vec![("e", jwk.text("e")?), ("kty", "RSA"), ("n", jwk.text("n")?)];
@@ -98,7 +98,7 @@ impl VerifyingKey {
             _ => return Err(KeyError::NotOffered { expected: OFFERED }),
         };
         if alg.is_some_and(|alg| alg != algorithm) {
-            return Err(KeyError::Malformed("alg"));
+            return Err(KeyError::Contradiction("alg"));
         }
         let thumbprint = jwk::thumbprint(&members);
         let kid = jwk.kid()?.map_or_else(|| thumbprint.clone(), str::to_owned);
@@ -110,7 +110,7 @@ impl VerifyingKey {
     /// Reads the MAC key of a shared secret: `oct`, HS256, 32 bytes or more.
     fn read_secret(jwk: &Jwk) -> Result<Self, KeyError> {
         if jwk.text("alg")? != SigningAlgorithm::HS256.name() {
-            return Err(KeyError::Purpose { member: "alg", purpose: jwk::VERIFYING.words });
+            return Err(KeyError::Algorithm { expected: SigningAlgorithm::HS256.name() });
         }
         let secret = jwk.bytes("k")?;
         if secret.len() < 32 {
@@ -333,7 +333,7 @@ mod tests {
         assert!(matches!(with("d", json!("AQAB")), KeyError::Private("d")));
         assert!(matches!(with("use", json!("enc")), KeyError::Purpose { member: "use", .. }));
         assert!(matches!(with("key_ops", json!(["sign"])), KeyError::Purpose { .. }));
-        assert!(matches!(with("alg", json!("ES256")), KeyError::Malformed("alg")));
+        assert!(matches!(with("alg", json!("ES256")), KeyError::Contradiction("alg")));
         assert!(matches!(with("alg", json!("none")), KeyError::NotOffered { .. }));
         assert!(matches!(with("kid", json!("")), KeyError::Malformed("kid")));
         assert!(matches!(with("n", json!("AQAB")), KeyError::NotOffered { .. }));

@@ -33,6 +33,7 @@ mod refusal;
 mod sealed;
 mod signed;
 mod text;
+mod token_text;
 #[cfg(test)]
 mod tests;
 
@@ -57,3 +58,4 @@ pub use receipt::{Delivered, Receipt, ReceiptFault, ReceiptReader};
 pub use receipt_signing::sign_receipt;
 pub use refusal::refusal;
 pub use sealed::{Options, Sealed, seal};
+pub use token_text::TokenText;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::keys::{ContentEncryption, SealingKey, SigningKey};
-use crate::seal::{Claims, SealError, compact, compression, framework};
+use crate::seal::{Claims, SealError, TokenText, compact, compression, framework};
 
 /// How a subscription wants its tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -17,7 +17,7 @@ pub struct Options {
 
 /// A token that only its consumer can read. `Debug` shows its length only.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Sealed(String);
+pub struct Sealed(TokenText);
 
 impl Sealed {
     /// The token in compact form.
@@ -25,9 +25,14 @@ impl Sealed {
         &self.0
     }
 
+    /// The token, shared.
+    pub fn shared(&self) -> TokenText {
+        self.0.clone()
+    }
+
     /// Gives the token away.
     pub fn into_token(self) -> String {
-        self.0
+        self.0.into()
     }
 }
 
@@ -72,5 +77,5 @@ fn encrypt(
             framework::write(sealing.kid(), sealing.management(), established, content)
         }
     };
-    token.map(Sealed).ok_or(SealError::Encrypt)
+    token.map(|token| Sealed(token.into())).ok_or(SealError::Encrypt)
 }

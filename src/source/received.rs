@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::event::{EventTime, OWN_SOURCE, TraceContext, json};
 
@@ -73,6 +73,19 @@ impl Envelope {
     /// `replay-name` in an event that a replay sends again.
     pub fn to_tree(&self) -> Value {
         // Cloned and not serialised, which would take each number apart.
+        self.around(self.detail.clone())
+    }
+
+    /// Shows the same tree without a copy of the detail, which is in it meanwhile.
+    pub fn with_tree<T>(&mut self, look: impl FnOnce(&Value) -> T) -> T {
+        let detail = std::mem::take(&mut self.detail);
+        let mut tree = self.around(detail);
+        let seen = look(&tree);
+        self.detail = tree.get_mut("detail").map(Value::take).unwrap_or_default();
+        seen
+    }
+
+    fn around(&self, detail: Value) -> Value {
         let members = [
             ("version", "0".into()),
             ("id", self.id.as_str().into()),
@@ -82,11 +95,13 @@ impl Envelope {
             ("time", self.time.to_string().into()),
             ("region", self.region.as_deref().unwrap_or_default().into()),
             ("resources", self.resources.as_slice().into()),
-            ("detail", self.detail.clone()),
+            ("detail", detail),
         ];
         let replay = self.replay_name.as_deref().map(|name| ("replay-name", name.into()));
         let members = members.into_iter().chain(replay);
-        Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
+        let mut tree = Map::with_capacity(10);
+        tree.extend(members.map(|(name, value)| (name.to_owned(), value)));
+        Value::Object(tree)
     }
 }
 

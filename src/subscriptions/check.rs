@@ -50,8 +50,10 @@ pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Inv
     {
         return Err(Invalid::new("/config/encryption", "use A256GCM, A128GCM or A128CBC-HS256"));
     }
-    if settings.start != "latest" && settings.start.parse::<EventId>().is_err() {
-        return Err(Invalid::new("/config/start", "use `latest` or the ULID of an event"));
+    let is_named = ["earliest", "latest"].contains(&&*settings.start);
+    if !is_named && settings.start.parse::<EventId>().is_err() {
+        let problem = "use `latest`, `earliest` or the ULID of an event";
+        return Err(Invalid::new("/config/start", problem));
     }
     let audience = document.audience();
     if audience.is_empty() || audience.len() > 1024 {

@@ -163,7 +163,8 @@ pub struct Settings {
     /// someone asks for it (`POST …/verify`).
     #[serde(default, skip_serializing_if = "FirstHandshake::is_now")]
     pub verify: FirstHandshake,
-    /// Where it begins: `latest` for events from now on, or the ULID of the first event wanted.
+    /// Where it begins: `latest` for events from now on, `earliest` for the oldest that the log still has
+    /// and its consumer may hear, or the ULID of the first event wanted.
     #[serde(default = "latest")]
     pub start: String,
 }

@@ -11,9 +11,9 @@ use crate::eventlog::{Position, Revision};
 use crate::route::Budget;
 use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
-    Epoch, FirstHandshake, Invalid, KeptCredential, KeptWish, PendingHandshake, Protocol,
-    RecipientKeys, SealedCredential, SealedOuterKeySecret, Subscription, SubscriptionDocument,
-    SubscriptionError, SubscriptionState, WishText, Wishes,
+    Epoch, FirstHandshake, FormerSecret, Invalid, KeptCredential, KeptWish, PendingHandshake,
+    Protocol, RecipientKeys, SealedCredential, SealedOuterKeySecret, Subscription,
+    SubscriptionDocument, SubscriptionError, SubscriptionState, WishText, Wishes,
 };
 
 /// What is kept of a subscription.
@@ -27,6 +27,8 @@ pub(super) struct KeptSubscription {
     pub(super) epochs: Vec<Epoch>,
     pub(super) begins: Option<Position>,
     pub(super) shared_secret: Option<String>,
+    /// Those that were replaced and may still be good, oldest first.
+    pub(super) former_secrets: Vec<FormerSecret>,
     pub(super) credential: Option<KeptCredential>,
     pub(super) handshake: Option<PendingHandshake>,
     /// Missing in what was kept before there was one.
@@ -45,29 +47,43 @@ impl KeptSubscription {
             self.handshake = None;
             return;
         }
-        let had_proved = match self.state {
-            SubscriptionState::Pending => {
-                self.handshake.as_ref().is_some_and(|kept| kept.had_proved)
-            }
-            _ => true,
+        let had_proved = match &self.handshake {
+            Some(unproved) => unproved.had_proved,
+            None => self.state != SubscriptionState::Pending,
         };
         let changed = "the address or the keys were changed";
-        self.reason = Some(match words_while_waiting(handshake.as_ref()) {
+        let reason = match words_while_waiting(handshake.as_ref()) {
             Some(waits) => format!("{changed}; {waits}"),
             None => changed.to_owned(),
-        });
+        };
         self.handshake = handshake;
         if let Some(begun) = &mut self.handshake {
             begun.had_proved = had_proved;
         }
-        self.state = SubscriptionState::Pending;
+        // Whoever has paused it wants it paused still.
+        if self.state != SubscriptionState::Paused {
+            self.state = SubscriptionState::Pending;
+        }
+        self.explain_doubt(Some(reason));
+    }
+
+    /// Has kept why the sink has not proved itself, if there is something new to say. That is why the
+    /// subscription stands where it does, unless someone has paused it.
+    pub(super) fn explain_doubt(&mut self, reason: Option<String>) {
+        let Some(reason) = reason else { return };
+        if let Some(handshake) = &mut self.handshake {
+            handshake.reason = Some(reason.clone());
+        }
+        if self.state == SubscriptionState::Pending {
+            self.reason = Some(reason);
+        }
     }
 
     /// Whatever else was changed may be what the sink has waited for.
     pub(super) fn try_again(&mut self, now: Timestamp) {
         let waits = self.document.config.verify == FirstHandshake::Later
             && self.handshake.as_ref().is_some_and(|kept| kept.attempts == 0);
-        if self.state == SubscriptionState::Pending && !waits {
+        if !waits {
             self.handshake = self.handshake.take().map(|kept| kept.again(now));
         }
     }
@@ -97,6 +113,8 @@ struct Written {
     begins: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shared_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former_secrets: Vec<FormerSecret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     credential: Option<KeptCredential>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,6 +201,7 @@ pub(super) fn read(
         epochs: epochs.collect::<Result<_, SubscriptionError>>()?,
         begins: written.begins.map(Position),
         shared_secret: written.shared_secret,
+        former_secrets: written.former_secrets,
         credential: written.credential,
         handshake: written.handshake,
         outer_key_secret: written.outer_key_secret,
@@ -221,6 +240,7 @@ pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, Subscri
         wishes: wishes.into_iter().map(|wish| wish.text().clone()).collect(),
         begins: kept.begins.map(|begins| begins.0),
         shared_secret: kept.shared_secret.clone(),
+        former_secrets: kept.former_secrets.clone(),
         credential: kept.credential.clone(),
         handshake: kept.handshake.clone(),
         outer_key_secret: kept.outer_key_secret.clone(),
@@ -238,6 +258,9 @@ pub(super) fn restore(
 ) -> Result<Subscription, SubscriptionError> {
     let CheckedParts { sink, keys, receipts, audience, signature } =
         check(&kept.document).map_err(|error| damaged(id, error))?;
+    let mut document = kept.document;
+    // One that was kept before addresses had one form is compared in it.
+    document.sink = sink.as_ref().map(ToString::to_string);
     let keys = match keys {
         CheckedKeys::Public(keys) => RecipientKeys::Public(keys),
         CheckedKeys::SharedSecret => {
@@ -248,13 +271,13 @@ pub(super) fn restore(
     let id: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
     let owner = id.clone();
     Ok(Subscription {
-        name: kept.document.name.clone().unwrap_or_else(|| id.as_name()),
+        name: document.name.clone().unwrap_or_else(|| id.as_name()),
         id,
         outer_key_secret: kept
             .outer_key_secret
             .map(|sealed| SealedOuterKeySecret::new(owner.clone(), &sealed)),
         credential: kept.credential.map(|kept| SealedCredential::new(owner, kept)),
-        consumer: kept.document.consumer.clone(),
+        consumer: document.consumer.clone(),
         state: kept.state,
         reason: kept.reason,
         handshake: kept.handshake,
@@ -264,12 +287,13 @@ pub(super) fn restore(
         epochs: kept.epochs,
         begins: kept.begins,
         keys,
+        former_secrets: kept.former_secrets,
         receipts,
         audience,
         signature,
-        parallel: kept.document.config.parallel,
+        parallel: document.config.parallel,
         created: kept.created,
-        document: kept.document,
+        document,
         revision,
     })
 }

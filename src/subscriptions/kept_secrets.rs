@@ -26,7 +26,9 @@ impl Subscription {
         self.opens_outer_keys_under(data_key)
             && credential.is_none_or(|kept| kept.open(kept.current(), data_key).is_ok())
             && shared
-                .is_none_or(|kept| data_key.open(&shared_secret_context(&self.id), kept).is_ok())
+                .into_iter()
+                .chain(self.former_secrets.iter().map(|former| &former.sealed))
+                .all(|kept| data_key.open(&shared_secret_context(&self.id), kept).is_ok())
     }
 
     /// Whether the secret of its outer keys opens under a data key, if it has one.

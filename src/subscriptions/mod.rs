@@ -24,14 +24,18 @@ mod directory;
 mod document;
 mod entitling;
 mod error;
+mod former_secret;
+mod given_document;
 mod handshake;
 mod jwks_text;
 mod kept;
 mod kept_credential;
 mod kept_secrets;
+mod normal_document;
 mod outer_key;
 mod pending_handshake;
 mod sealed_credential;
+mod secret_rotation;
 mod secret_text;
 mod state;
 mod store;
@@ -52,6 +56,8 @@ pub use document::{
     ReceiptSettings, Settings, SubscriptionDocument,
 };
 pub use error::{Invalid, SubscriptionError};
+pub use former_secret::FormerSecret;
+pub use given_document::GivenDocument;
 pub use handshake::{CHALLENGE_TYPE, Challenge, ChallengeBinding, ChallengeReply};
 pub use jwks_text::JwksText;
 pub use kept_secrets::shared_secret_context;

@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use crate::ambient::Entropy;
-use crate::event::{IdempotencyKey, SubscriptionId};
+use crate::event::{IdempotencyKey, SubscriptionId, write_hexadecimal};
 use crate::keys::{DataKey, DataKeyError};
 
 /// Bytes of a secret: as many as HMAC-SHA-256 makes use of without hashing it first.
@@ -23,7 +23,7 @@ pub struct OuterKey([u8; 16]);
 
 impl fmt::Display for OuterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hexadecimal(f, &self.0)
     }
 }
 

@@ -21,7 +21,7 @@ pub struct PendingHandshake {
     /// Answers that were another nonce.
     #[serde(default)]
     wrong_answers: u8,
-    /// Since when the subscription is pending.
+    /// Since when the sink has to prove itself.
     pub since: Timestamp,
     /// When these attempts began: with the challenge, or when someone asked for another.
     pub began: Timestamp,
@@ -31,6 +31,9 @@ pub struct PendingHandshake {
     /// When the next attempt is made; nothing: when someone asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due: Option<Timestamp>,
+    /// Why the sink has not proved itself, as far as there is something to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Whether the subscription had proved itself before, with another sink or other keys.
     #[serde(default)]
     pub had_proved: bool,
@@ -51,6 +54,7 @@ impl PendingHandshake {
             began: now,
             attempts: 0,
             due,
+            reason: None,
             had_proved: false,
         }
     }

@@ -9,9 +9,14 @@ use serde::{Deserialize, Serialize};
 /// Where a subscription stands.
 ///
 /// ```text
-/// pending ──handshake──▶ active ⇄ paused
-///    └──────────┴───────────┴────▶ closed
+/// pending ──handshake──▶ active
+///    ⇅ pause, resume        ⇅
+///           paused ◀────────┘
 /// ```
+///
+/// What is wanted (delivery, or a pause) and what is proved are two facts: a paused subscription whose
+/// sink has not proved itself keeps its handshake, and is pending once it is resumed. Each may become
+/// `closed`.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SubscriptionState {
@@ -33,11 +38,11 @@ impl SubscriptionState {
 
     /// Tells whether a caller may ask for a step from this state to another.
     ///
-    /// Only the handshake leads out of `pending`, and nothing leads out of `closed`.
+    /// Only the handshake makes a pending one active, and nothing leads out of `closed`.
     pub const fn allows(self, next: Self) -> bool {
         matches!(
             (self, next),
-            (Self::Active, Self::Paused)
+            (Self::Pending | Self::Active, Self::Paused)
                 | (Self::Paused, Self::Active)
                 | (Self::Pending | Self::Active | Self::Paused, Self::Closed)
         )
@@ -88,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_leaves_closed_and_only_the_handshake_leaves_pending() {
+    fn nothing_leaves_closed_and_only_the_handshake_makes_a_pending_one_active() {
         for next in [
             SubscriptionState::Pending,
             SubscriptionState::Active,

@@ -213,6 +213,7 @@ impl Subscriptions {
     ///
     /// The caller's turn: a part of it cannot work.
     pub fn check(document: &SubscriptionDocument) -> Result<(), SubscriptionError> {
+        document.clone().normalised()?;
         check(document).map(drop)?;
         Wishes::default().of(wish_of(document)).map(drop).map_err(|error| unusable(&error))?;
         check_price(document).map_err(SubscriptionError::Invalid)

@@ -14,9 +14,9 @@ use crate::eventlog::{Entry, Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::{BoundedFilter, Budget, Filter};
 use crate::subscriptions::{
-    ChallengeBinding, ClearAttributes, ContentMode, KeptWish, OnDeadLetter, PendingHandshake,
-    Protocol, SealedCredential, SealedOuterKeySecret, Settings, SubscriptionDocument,
-    SubscriptionState,
+    ChallengeBinding, ClearAttributes, ContentMode, FormerSecret, KeptWish, OnDeadLetter,
+    PendingHandshake, Protocol, SealedCredential, SealedOuterKeySecret, Settings,
+    SubscriptionDocument, SubscriptionState,
 };
 
 /// Who receives what, where, and sealed for which key.
@@ -32,7 +32,7 @@ pub struct Subscription {
     pub state: SubscriptionState,
     /// Why it stands there, if that is not plain.
     pub reason: Option<String>,
-    /// What is kept of its handshake while it is pending; nothing if none was begun yet.
+    /// What is kept of its handshake while its sink has not proved itself; nothing if none was begun yet.
     pub handshake: Option<PendingHandshake>,
     /// What its consumer asked for, word for word but for secrets and for filters, which stand in the
     /// newest of its epochs: see [`whole_document`](Self::whole_document).
@@ -54,6 +54,9 @@ pub struct Subscription {
     pub told_coming: Vec<ComingEnd>,
     /// What events are sealed for.
     pub keys: RecipientKeys,
+    /// Shared secrets that were replaced, oldest first: see
+    /// [`former_secrets`](Self::former_secrets).
+    pub former_secrets: Vec<FormerSecret>,
     /// The receipts that its sink signs; nothing: none are asked for.
     pub receipts: Option<Box<ReceiptTerms>>,
     /// The `aud` of its tokens.
@@ -173,6 +176,16 @@ impl Subscription {
     pub(super) fn is_called(&self, text: &str) -> bool {
         let (id, name) = (self.id.as_str(), self.name.as_str());
         id.to_ascii_lowercase().contains(text) || name.to_ascii_lowercase().contains(text)
+    }
+
+    /// Whether its sink has yet to prove itself: a fact of its own beside whether delivery is wanted, so
+    /// that a paused one can wait for the proof as well.
+    pub const fn awaits_proof(&self) -> bool {
+        match self.state {
+            SubscriptionState::Pending => true,
+            SubscriptionState::Paused => self.handshake.is_some(),
+            SubscriptionState::Active | SubscriptionState::Closed => false,
+        }
     }
 
     /// Tells whether the consumer fetches its events.

@@ -32,10 +32,11 @@ impl Subscriptions {
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         let name = document.name.clone().unwrap_or_else(|| id.as_name());
         let document =
-            SubscriptionDocument { id: Some(id.clone()), name: Some(name.clone()), ..document };
+            SubscriptionDocument { id: Some(id.clone()), name: Some(name.clone()), ..document }
+                .normalised()?;
         let wish = self.checked_wish(&document)?;
         check_price(&document)?;
-        let kept = KeptSubscription {
+        let mut kept = KeptSubscription {
             epochs: vec![Epoch {
                 from: terms.from,
                 wish,
@@ -45,16 +46,19 @@ impl Subscriptions {
             }],
             begins: Some(terms.begins),
             state: first_state(&document),
-            reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
+            reason: None,
             handshake: terms.handshake.filter(|_| document.protocol != Protocol::Pull),
             document,
             created: self.clock.now(),
             shared_secret: terms.shared_secret,
+            former_secrets: Vec::new(),
             credential: terms.credential,
             outer_key_secret: terms.outer_key_secret,
             ended: Vec::new(),
             told_coming: Vec::new(),
         };
+        let waits = words_while_waiting(kept.handshake.as_ref()).map(str::to_owned);
+        kept.explain_doubt(waits);
         let _growing = self.shared.growing.lock().await;
         if self.named(&kept.document.consumer, &name).await?.is_some() {
             return Err(SubscriptionError::Exists(name.to_string()));
@@ -69,8 +73,8 @@ impl Subscriptions {
     /// Replaces the document of a subscription; one that says the same changes nothing, not even
     /// the revision.
     ///
-    /// A changed filter applies from `terms.from` on. A changed address or key leads back to
-    /// `pending`, because the new one has not proved itself.
+    /// A changed filter applies from `terms.from` on. A changed address or key has to prove itself: an
+    /// active subscription is `pending` until then, and a paused one stays paused.
     ///
     /// # Errors
     ///
@@ -85,7 +89,7 @@ impl Subscriptions {
         let id = current.id.clone();
         stays_the_same(current, &document)?;
         let (id_of, name) = (Some(id.clone()), Some(current.name.clone()));
-        let document = SubscriptionDocument { id: id_of, name, ..document };
+        let document = SubscriptionDocument { id: id_of, name, ..document }.normalised()?;
         let wish = self.checked_wish(&document)?;
         let proved = document.sink == current.document.sink
             && document.config.keys == current.document.config.keys;
@@ -106,6 +110,9 @@ impl Subscriptions {
         }
         if terms.shared_secret.is_some() {
             kept.shared_secret = terms.shared_secret;
+        }
+        if document.config.keys != current.document.config.keys {
+            kept.former_secrets.clear();
         }
         kept.credential = terms.credential;
         kept.outer_key_secret = kept.outer_key_secret.or(terms.outer_key_secret);
@@ -156,12 +163,17 @@ impl Subscriptions {
         if !current.state.allows(to) {
             return Err(SubscriptionError::Step { from: current.state, to });
         }
-        // One that is active again needs no reason, and what its pause was for is over.
-        self.set_state(current, to, reason.filter(|_| to != SubscriptionState::Active)).await
+        if to != SubscriptionState::Active {
+            return self.set_state(current, to, reason).await;
+        }
+        // What its pause was for is over; what its sink has to prove is not.
+        let doubt = current.handshake.as_ref().filter(|_| current.awaits_proof());
+        let next = if doubt.is_some() { SubscriptionState::Pending } else { to };
+        self.set_state(current, next, doubt.and_then(|doubt| doubt.reason.clone())).await
     }
 
-    /// Notes that the sink has proved itself: a pending subscription becomes active, any other
-    /// stays as it is.
+    /// Notes that the sink has proved itself: a pending subscription becomes active, a paused one stays
+    /// paused and has nothing to prove any more, and any other stays as it is.
     ///
     /// # Errors
     ///
@@ -170,14 +182,18 @@ impl Subscriptions {
         &self,
         current: &Subscription,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
-        if current.state != SubscriptionState::Pending {
+        if !current.awaits_proof() {
             return Ok(Arc::new(current.clone()));
         }
-        self.set_state(current, SubscriptionState::Active, None).await
+        let mut kept = KeptSubscription { handshake: None, ..self.kept(current).await? };
+        if kept.state == SubscriptionState::Pending {
+            (kept.state, kept.reason) = (SubscriptionState::Active, None);
+        }
+        self.keep(&current.id, Some(current.revision), kept).await
     }
 
-    /// Notes how far the handshake of a pending subscription has come, and why it has not become
-    /// active, if there is something new to say; any other stays as it is.
+    /// Notes how far the handshake of a subscription has come whose sink has not proved itself, and why,
+    /// if there is something new to say; any other stays as it is.
     ///
     /// # Errors
     ///
@@ -188,11 +204,11 @@ impl Subscriptions {
         handshake: PendingHandshake,
         reason: Option<String>,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
-        if current.state != SubscriptionState::Pending {
+        if !current.awaits_proof() {
             return Ok(Arc::new(current.clone()));
         }
-        let (handshake, reason) = (Some(handshake), reason.or_else(|| current.reason.clone()));
-        let kept = KeptSubscription { reason, handshake, ..self.kept(current).await? };
+        let mut kept = KeptSubscription { handshake: Some(handshake), ..self.kept(current).await? };
+        kept.explain_doubt(reason);
         self.keep(&current.id, Some(current.revision), kept).await
     }
 
@@ -219,7 +235,9 @@ impl Subscriptions {
         reason: Option<String>,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         let mut kept = KeptSubscription { state, reason, ..self.kept(current).await? };
-        kept.handshake.take_if(|_| state != SubscriptionState::Pending);
+        // A pause proves nothing, and its end does not either.
+        let waits = matches!(state, SubscriptionState::Pending | SubscriptionState::Paused);
+        kept.handshake.take_if(|_| !waits);
         self.keep(&current.id, Some(current.revision), kept).await
     }
 

@@ -136,12 +136,18 @@ metrics! {
     Fetched: "sealway_fetched_total", MetricKind::Counter, ["subscription"];
     /// Streams and polls that wait for events.
     Waiting: "sealway_waiting_readers", MetricKind::Gauge, [];
+    /// One, with the digest of the settings in force: gateways of one fleet compare it.
+    SettingsInfo: "sealway_settings_info", MetricKind::Gauge, ["digest"];
+    /// Reloads by what came of them: `applied` or `refused`.
+    Reloads: "sealway_reloads_total", MetricKind::Counter, ["outcome"];
     /// Grants that hold.
     ActiveGrants: "sealway_grants", MetricKind::Gauge, [];
     /// Grants that end soon.
     GrantsEndingSoon: "sealway_grants_ending_soon", MetricKind::Gauge, [];
     /// Events given up, by reason.
     DeadLetters: "sealway_dead_letters_total", MetricKind::Counter, ["subscription", "reason"];
+    /// Deliveries of a subscription that were given up and wait to be redriven or dismissed.
+    DeadLettersWaiting: "sealway_dead_letters_waiting", MetricKind::Gauge, ["subscription"];
     /// Dead letters dropped because of their age, by the reason that they had.
     DeadLettersExpired: "sealway_dead_letters_expired_total", MetricKind::Counter,
         ["subscription", "reason"];
@@ -173,10 +179,13 @@ metrics! {
     /// Steps that filters took of events: of new ones, of ones that are read in the log, and on the
     /// thread for what takes long.
     FilterSteps: "sealway_filter_steps_total", MetricKind::Counter, ["place"];
-    /// Age of the oldest entry that a subscription has not settled.
+    /// Age of the oldest event that a subscription does not have: not settled, or waiting for another
+    /// attempt.
     LagSeconds: "sealway_lag_seconds", MetricKind::Gauge, ["subscription"];
     /// Events of a subscription that wait for another attempt.
     RetriesWaiting: "sealway_retries_waiting", MetricKind::Gauge, ["subscription"];
+    /// How long every attempt of a subscription has failed; 0 since one has succeeded.
+    FailingSeconds: "sealway_failing_seconds", MetricKind::Gauge, ["subscription"];
     /// Whether the sink of a subscription is asked: 0 it is, 1 one attempt at a time, 2 it is left
     /// alone.
     BreakerState: "sealway_breaker_state", MetricKind::Gauge, ["subscription"];
@@ -204,6 +213,8 @@ metrics! {
     Replayed: "sealway_replayed_total", MetricKind::Counter, ["subscription"];
     /// How long the active signing key of an algorithm has signed.
     SigningKeyAge: "sealway_signing_key_age_seconds", MetricKind::Gauge, ["algorithm"];
+    /// How long until the credentials of a caller end, for those that end; 0 once they have.
+    CallerEndsSeconds: "sealway_caller_ends_seconds", MetricKind::Gauge, ["caller"];
     /// Requests answered, by route and status.
     Requests: "sealway_requests_total", MetricKind::Counter, ["route", "status"];
     /// Time to answer a request.

@@ -37,11 +37,12 @@ struct Series {
 /// `metrics.counter(Metric::Delivered, &["orders"])`, and keep it: using it takes no lock.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    series: Mutex<BTreeMap<SeriesKey, Arc<Series>>>,
+    series: Mutex<BTreeMap<Metric, Vec<LabelledSeries>>>,
 }
 
-/// A metric and the values of its labels.
-type SeriesKey = (Metric, Vec<String>);
+/// The values of a metric's labels, in the order of which its series stand, so that one is found
+/// without a copy of them.
+type LabelledSeries = (Vec<String>, Arc<Series>);
 
 impl Metrics {
     /// Starts with nothing counted.
@@ -70,43 +71,85 @@ impl Metrics {
     /// Drops the series with this label value, for example when a subscription is gone.
     pub fn forget(&self, label: &str, value: &str) {
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        series.retain(|(metric, values), _| {
-            !metric
-                .labels()
-                .iter()
-                .zip(values)
-                .any(|(name, found)| *name == label && found == value)
-        });
+        for (metric, series) in series.iter_mut() {
+            let names = metric.labels();
+            series.retain(|(values, _)| {
+                !names.iter().zip(values).any(|(name, found)| *name == label && found == value)
+            });
+        }
     }
 
-    /// Drops the series of a metric whose levels are not known at the moment.
-    pub fn leave_out(&self, unknown: Metric) {
+    /// Drops every series of a metric, for example before another takes its place.
+    pub fn leave_out(&self, metric: Metric) {
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        series.retain(|(metric, _), _| *metric != unknown);
+        series.remove(&metric);
     }
 
-    /// Writes everything in the Prometheus text format, version 0.0.4.
+    /// Writes everything that is kept in the Prometheus text format, version 0.0.4.
     pub fn render(&self) -> String {
-        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
-        let mut last = None;
-        for ((metric, values), series) in series.iter() {
-            if last.replace(*metric) != Some(*metric) {
-                let (name, kind) = (metric.name(), word(metric.kind()));
-                // Writing to a string cannot fail, here and below.
-                let _ =
-                    writeln!(text, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help().trim());
+        for metric in Metric::ALL {
+            let mut lines = String::new();
+            self.render_series(*metric, &mut lines);
+            if !lines.is_empty() {
+                text.push_str(&metric.head());
+                text.push_str(&lines);
             }
-            let _ = series.render(&mut text, *metric, values);
         }
         text
     }
 
+    /// Writes the series of one metric, without its head.
+    pub fn render_series(&self, metric: Metric, text: &mut String) {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        for (values, series) in series.get(&metric).into_iter().flatten() {
+            // Writing to a string cannot fail.
+            let _ = series.render(text, metric, values);
+        }
+    }
+
+    /// Whether a series is kept.
+    pub fn has(&self, metric: Metric, labels: &[&str]) -> bool {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.get(&metric).is_some_and(|series| place_of(series, labels).is_ok())
+    }
+
     fn series(&self, metric: Metric, labels: &[&str]) -> Arc<Series> {
         debug_assert_eq!(metric.labels().len(), labels.len(), "{metric:?}");
-        let labels = labels.iter().map(|&value| value.to_owned()).collect();
         let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(series.entry((metric, labels)).or_insert_with(|| Arc::new(Series::new(metric))))
+        let series = series.entry(metric).or_default();
+        match place_of(series, labels).map(|at| series.get(at)) {
+            Ok(Some((_, known))) => Arc::clone(known),
+            Ok(None) => Arc::new(Series::new(metric)),
+            Err(at) => {
+                let new = Arc::new(Series::new(metric));
+                let labels = labels.iter().map(|&value| value.to_owned()).collect();
+                series.insert(at, (labels, Arc::clone(&new)));
+                new
+            }
+        }
+    }
+}
+
+/// Where a series stands or would stand.
+fn place_of(series: &[LabelledSeries], labels: &[&str]) -> Result<usize, usize> {
+    series.binary_search_by(|(values, _)| {
+        values.iter().map(String::as_str).cmp(labels.iter().copied())
+    })
+}
+
+impl Metric {
+    /// The lines that come before its series in the Prometheus text format.
+    pub fn head(self) -> String {
+        let (name, kind) = (self.name(), word(self.kind()));
+        format!("# HELP {name} {}\n# TYPE {name} {kind}\n", self.help().trim())
+    }
+
+    /// Writes the line of a series that is not kept.
+    pub fn sample(self, labels: &[&str], value: u64, text: &mut String) {
+        let labels: Vec<String> = labels.iter().map(|&value| value.to_owned()).collect();
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}{} {value}", self.name(), Labels(self, &labels, None));
     }
 }
 

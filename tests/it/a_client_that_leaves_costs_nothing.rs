@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::harness::{Receiver, TestGateway, eventually, order_created};
@@ -218,4 +219,56 @@ async fn a_subscription_whose_stream_is_not_read_is_removed_at_once() {
     tokio::time::timeout(Duration::from_mins(1), whole).await.expect("the stream ends").unwrap();
     let told = rest.matches("\nid: ").count() as u64;
     assert!(0 < told && told < published, "{told} of {published}");
+}
+
+/// Reads 2,000 bytes per second, for as long as there is anything.
+async fn read_slowly(mut stream: TcpStream) {
+    let mut some = [0; 100];
+    while stream.read(&mut some).await.is_ok_and(|read| read > 0) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_readers_hold_up_no_change_of_their_subscription_and_nothing_of_others() {
+    let gateway = TestGateway::start().await;
+    let consumer = pulled(&gateway, "slow").await;
+    let key = gateway.add_caller("slow", &["consume:slow"]).await;
+    let ask = format!(
+        "GET /subscriptions/slow/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"
+    );
+    let (mut reading, mut open) = (JoinSet::new(), Vec::new());
+    for number in 0..12 {
+        let mut stream = connection(&gateway).await;
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        // Some read slowly, and some not at all.
+        if number % 3 > 0 {
+            reading.spawn(read_slowly(stream));
+        } else {
+            open.push(stream);
+        }
+    }
+    for hundred in 0..6 {
+        gateway.orders(hundred * 100 + 1..=hundred * 100 + 100).await;
+    }
+    let mut wish = consumer.document(json!({ "sink": null, "protocol": "PULL" }));
+    wish["config"]["audience"] = json!("shop");
+    let other = Receiver::start(&gateway, "other").await;
+
+    let asked = Instant::now();
+    for step in ["pause", "resume"] {
+        let path = format!("/subscriptions/slow/{step}");
+        let answered = gateway.call(Method::POST, &path, Some(&json!({}))).await;
+        assert_eq!(answered.status, 200, "{step}: {}", answered.body);
+    }
+    let (put, _) = tokio::join!(
+        gateway.put("/subscriptions/slow", &wish),
+        gateway.subscribe(&other, json!({ "sink": null, "protocol": "PULL" })),
+    );
+    assert_eq!(put.status, 200, "{}", put.body);
+    let removed = gateway.call(Method::DELETE, "/subscriptions/slow", None).await;
+    assert_eq!(removed.status, 204, "{}", removed.body);
+
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
+    reading.shutdown().await;
 }

@@ -17,7 +17,7 @@ use sealway::seal::evidence::{BundleLine, BundleTrust, Examiner};
 use crate::consumer_in_rust::chain_after;
 use crate::consumers_hear_what_they_are_granted::close_payments;
 use crate::harness::{
-    Arrival, Receiver, TestGateway, eventually, order_created, program, settle_in,
+    Arrival, Process, Receiver, TestGateway, eventually, order_created, program, settle_in,
 };
 
 /// What an earlier gateway left; `tests/vectors/data-directory/README.md` says what is in it.
@@ -65,6 +65,42 @@ fn leave(directory: &Path, change: &str) {
     let database = Connection::open(directory.join("sealway.db")).unwrap();
     database.execute_batch(DATABASE).unwrap();
     database.execute_batch(change).unwrap();
+}
+
+#[tokio::test]
+async fn an_upgrade_says_its_steps_and_reminds_of_a_backup_and_a_newer_directory_is_refused() {
+    let mut process = Process::prepare();
+    let data = process.directory().join("data");
+    leave(&data, "");
+    let version = |set: &str| {
+        let database = Connection::open(data.join("sealway.db")).unwrap();
+        database.execute_batch(set).unwrap();
+        database.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let before = version("");
+    process.serve().await;
+    assert!(process.stop().await.success());
+    let after = version("");
+    assert!(before < after, "{before} {after}");
+    let log = process.log();
+    let told = log.find(&format!("go from version {before} to {after}")).unwrap();
+    let first = log.find(&format!("Step {} of the tables: ", before + 1)).unwrap();
+    let reminder = log.find("A backup of before").unwrap();
+    assert!(told < reminder && reminder < first, "{log}");
+    for step in before + 1..=after {
+        let line = log.lines().find(|line| line.contains(&format!("Step {step} of the tables: ")));
+        assert!(line.unwrap().split("of the tables: ").nth(1).unwrap().len() > 10, "{line:?}");
+    }
+    let lines = log.matches("of the tables: ").count();
+    process.serve().await;
+    assert!(process.stop().await.success());
+    assert_eq!(process.log().matches("of the tables: ").count(), lines, "nothing is left to do");
+
+    version(&format!("PRAGMA user_version = {}", after + 1));
+    assert!(!process.try_to_serve().await);
+    let log = process.log();
+    assert!(log.contains("was written by a newer sealway"), "{log}");
+    assert_eq!(version(""), after + 1, "and nothing is changed");
 }
 
 /// Gives a subscription the key, and the sink, of a consumer that has lost its own.

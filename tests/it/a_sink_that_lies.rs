@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock, Tasks};
 
+use sealway::keys::{SigningAlgorithm, SigningKey};
+
 use crate::harness::{Receiver, TestGateway, eventually, never_within};
 
 /// What is said instead of an honest answer.
@@ -27,6 +29,8 @@ enum Lie {
     Endless(Vec<u8>, Vec<u8>),
     /// The same, one byte after the other with a pause.
     Dripping(Vec<u8>),
+    /// What an honest consumer says, with more announced than comes.
+    Promising,
 }
 
 impl Lie {
@@ -100,16 +104,25 @@ impl State {
             let request = read_request(&mut stream).await?;
             let lie = self.lie.lock().unwrap().clone();
             match lie {
-                None => {
-                    let mut honest = TcpStream::connect(&self.honest).await?;
-                    honest.write_all(&request).await?;
-                    let mut answer = vec![0; 64 * 1024];
-                    let length = honest.read(&mut answer).await?;
-                    stream.write_all(&answer[..length]).await?;
+                None => stream.write_all(&self.honest_answer(&request).await?).await?,
+                Some(Lie::Promising) => {
+                    let answer = self.honest_answer(&request).await?;
+                    let answer = String::from_utf8(answer).unwrap();
+                    stream.write_all(promising(&answer).as_bytes()).await?;
+                    return stream.shutdown().await;
                 }
                 Some(lie) => return self.tell(lie, stream).await,
             }
         }
+    }
+
+    async fn honest_answer(&self, request: &[u8]) -> std::io::Result<Vec<u8>> {
+        let mut honest = TcpStream::connect(&self.honest).await?;
+        honest.write_all(request).await?;
+        let mut answer = vec![0; 64 * 1024];
+        let length = honest.read(&mut answer).await?;
+        answer.truncate(length);
+        Ok(answer)
     }
 
     async fn tell(&self, lie: Lie, mut stream: TcpStream) -> std::io::Result<()> {
@@ -138,8 +151,16 @@ impl State {
                 }
                 Ok(())
             }
+            Lie::Promising => unreachable!("it is told with an honest answer"),
         }
     }
+}
+
+/// An answer of which fifty bytes more are announced than come.
+fn promising(answer: &str) -> String {
+    let announced = answer.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let more = announced.parse::<usize>().unwrap() + 50;
+    answer.replace(&format!("content-length: {announced}"), &format!("content-length: {more}"))
 }
 
 /// Reads one request with its body.
@@ -195,11 +216,6 @@ fn broken() -> Vec<Case> {
         ("half a status line", Lie::text("HTTP/1.1 20"), none("connection-broken")),
         ("half of the headers", Lie::text("HTTP/1.1 200 OK\r\ncontent-le"), none("connection")),
         (
-            "less than was announced",
-            Lie::text("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort"),
-            none("connection-broken"),
-        ),
-        (
             "a length that is none",
             Lie::text("HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n"),
             none("connection-broken"),
@@ -207,16 +223,6 @@ fn broken() -> Vec<Case> {
         (
             "two lengths",
             Lie::text("HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 4\r\n\r\nokok"),
-            none("connection-broken"),
-        ),
-        (
-            "a chunk that is none",
-            Lie::text("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok\r\n"),
-            none("connection-broken"),
-        ),
-        (
-            "a yes and then a reset",
-            Lie::Reset(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec()),
             none("connection-broken"),
         ),
         ("a reset", Lie::Reset(Vec::new()), none("connection-broken")),
@@ -259,6 +265,54 @@ fn broken() -> Vec<Case> {
             "a status of four digits",
             Lie::text("HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n"),
             none("connection-broken"),
+        ),
+    ]
+}
+
+/// Answers whose heads are whole and whose bodies are not: the head decides.
+fn cut() -> Vec<Case> {
+    let yes = |status, words| (Some(status), "delivered", words);
+    let no = |status, words| (Some(status), "retry", words);
+    vec![
+        (
+            "less than was announced",
+            Lie::text("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort"),
+            yes(200, "body-cut"),
+        ),
+        (
+            "a chunk that is none",
+            Lie::text("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nok\r\n"),
+            yes(200, "body-cut"),
+        ),
+        (
+            "chunks without a last one",
+            Lie::text("HTTP/1.1 201 Created\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n"),
+            yes(201, "body-cut"),
+        ),
+        (
+            "a yes and then a reset",
+            Lie::Reset(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec()),
+            yes(200, "body-cut"),
+        ),
+        (
+            "a body that drips",
+            Lie::Dripping(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n".to_vec()),
+            yes(200, "body-stalled"),
+        ),
+        (
+            "a no of which less comes than was announced",
+            Lie::text("HTTP/1.1 503 Busy\r\ncontent-length: 50\r\n\r\nno"),
+            no(503, "body-cut: no"),
+        ),
+        (
+            "a no and then a reset",
+            Lie::Reset(b"HTTP/1.1 422 No\r\ncontent-length: 50\r\n\r\n".to_vec()),
+            no(422, "body-cut"),
+        ),
+        (
+            "a no that drips",
+            Lie::Dripping(b"HTTP/1.1 500 No\r\ncontent-length: 100000\r\n\r\n".to_vec()),
+            no(500, "body-stalled"),
         ),
     ]
 }
@@ -335,11 +389,6 @@ fn whole() -> Vec<Case> {
             ),
             yes(202),
         ),
-        (
-            "a body that drips",
-            Lie::Dripping(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n".to_vec()),
-            (None, "retry", "timeout"),
-        ),
         ("999", Lie::text("HTTP/1.1 999 So What\r\ncontent-length: 0\r\n\r\n"), no(999, "")),
         ("101", Lie::text("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n"), no(101, "")),
         ("304", Lie::text("HTTP/1.1 304 Not Modified\r\n\r\n"), no(304, "")),
@@ -376,7 +425,7 @@ async fn each_lie_costs_one_attempt_within_a_bound_and_no_event() {
     let mut later = Vec::new();
 
     for (number, (name, lie, (status, verdict, words))) in
-        (1..).zip(whole().into_iter().chain(broken()))
+        (1..).zip(whole().into_iter().chain(cut()).chain(broken()))
     {
         liar.say(Some(lie));
         let begun = Instant::now();
@@ -445,6 +494,77 @@ async fn a_wait_that_makes_no_sense_is_no_wait_and_a_long_one_is_a_day() {
         clock.advance(Duration::from_secs(7));
         eventually(format!("{asked:?} is over"), come).await;
     }
+}
+
+#[tokio::test]
+async fn a_wait_is_followed_and_a_farewell_is_one_however_the_body_ends() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        config.delivery.retries = vec![HumanDuration(Duration::from_secs(1)); 3];
+    })
+    .await;
+    let receiver = Receiver::start(&gateway, "liar").await;
+    let liar = Liar::before(&receiver);
+    gateway.subscribe(&receiver, json!({ "sink": liar.address })).await;
+
+    // A proxy that says so and closes the connection.
+    let busy = "HTTP/1.1 503 Busy\r\nretry-after: 60\r\ncontent-length: 50\r\n\r\nno";
+    liar.say(Some(Lie::text(busy)));
+    let id = gateway.order(1).await;
+    let found = attempt(&gateway, &clock, &id).await;
+    assert_eq!((&found["status"], &found["detail"]), (&json!(503), &json!("body-cut: no")));
+    liar.say(None);
+    clock.advance(Duration::from_secs(30));
+    let come = async || receiver.delivered_ids().contains(&id).then_some(());
+    never_within(Duration::from_millis(100), "it asked for a minute", come).await;
+    clock.advance(Duration::from_mins(1));
+    eventually("the wait is over", come).await;
+
+    // A farewell whose page never ends.
+    liar.say(Some(Lie::Dripping(
+        b"HTTP/1.1 410 Gone\r\ncontent-length: 100000\r\n\r\n<html>".to_vec(),
+    )));
+    let id = gateway.order(2).await;
+    let found = attempt(&gateway, &clock, &id).await;
+    assert_eq!((&found["status"], &found["verdict"]), (&json!(410), &json!("sink-gone")));
+    eventually("it is closed", async || {
+        (gateway.get("/subscriptions/liar").await["state"] == "closed").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_proof_that_is_not_whole_is_none() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "liar").await;
+    let liar = Liar::before(&receiver);
+    // The nonce has come, and the answer has not.
+    liar.say(Some(Lie::Promising));
+    let signs = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+    let signs = signs.public_jwk().unwrap();
+    let receipts = json!({ "receipts": { "jwks": { "keys": [signs] }, "required": true } });
+    let wish = json!({ "sink": liar.address, "config": receipts });
+    gateway.post("/subscriptions", &receiver.document(wish)).await;
+    let pending = eventually("the challenge is judged", async || {
+        let shown = gateway.get("/subscriptions/liar").await;
+        shown.get("reason").is_some().then_some(shown)
+    })
+    .await;
+    assert_eq!(pending["state"], "pending");
+    let reason = pending["reason"].as_str().unwrap();
+    assert!(reason.contains("status 200 and not to the end: body-cut"), "{reason}");
+    liar.say(None);
+    // A place that did not prove itself is left alone for a second.
+    clock.advance(Duration::from_secs(2));
+    gateway.post("/subscriptions/liar/verify", &json!({})).await;
+
+    // A receipt of which a part has come is none, and the status is told.
+    liar.say(Some(Lie::text("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\neyJhbGciOi")));
+    let id = gateway.order(1).await;
+    let found = attempt(&gateway, &clock, &id).await;
+    assert_eq!((&found["status"], &found["verdict"]), (&json!(200), &json!("retry")), "{found}");
+    assert_eq!(found["detail"], "no valid receipt: missing (body-cut)", "{found}");
 }
 
 #[tokio::test]

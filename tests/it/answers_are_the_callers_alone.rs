@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use sealway::ambient::HumanDuration;
-use sealway::api::Callers;
+use sealway::api::{CallerChange, Callers};
 
 use crate::harness::{Answer, TestGateway, answer, order_created};
 
@@ -151,9 +151,10 @@ async fn once(gateway: &TestGateway, key: &str, (path, body): (&str, &Value)) ->
 /// Gives a caller other scopes as another process does, which the gateway may not know of yet.
 async fn give_scopes(gateway: &TestGateway, caller: &str, scopes: &[&str]) {
     let registry = Arc::clone(&gateway.services().store.registry);
-    let callers = Callers::new(registry, HumanDuration(Duration::from_secs(5)));
+    let callers = Callers::new(registry, HumanDuration(Duration::from_secs(5)), gateway.clock());
     let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
-    callers.change(&caller.parse().unwrap(), scopes).await.unwrap();
+    let change = CallerChange { scopes: Some(scopes), until: None };
+    callers.change(&caller.parse().unwrap(), change).await.unwrap();
 }
 
 fn pulled(id: &str, consumer: &str) -> Value {

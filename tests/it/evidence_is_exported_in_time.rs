@@ -162,12 +162,13 @@ async fn events_wait_for_their_bundle_and_not_for_ever() {
         (kept().await == 0).then_some(())
     })
     .await;
-    let metrics = gateway.request(Method::GET, "/metrics").bearer_auth(gateway.admin());
-    let metrics = metrics.send().await.unwrap().text().await.unwrap();
-    assert!(
-        metrics.contains(r#"sealway_evidence_lost_events_total{subscription="shop"}"#),
-        "{metrics}"
-    );
+    eventually("what went without a bundle is counted once it has gone", async || {
+        let metrics = gateway.request(Method::GET, "/metrics").bearer_auth(gateway.admin());
+        let metrics = metrics.send().await.unwrap().text().await.unwrap();
+        let lost = r#"sealway_evidence_lost_events_total{subscription="shop"} 3"#;
+        metrics.contains(lost).then_some(())
+    })
+    .await;
 
     fs::remove_file(&to).unwrap();
     gateway.orders(4..=5).await;
@@ -354,4 +355,50 @@ async fn a_bucket_is_dialed_only_where_the_guard_lets_it() {
 
     assert!(!problem.contains("secret"), "{problem}");
     assert_eq!(gateway.get("/evidence/exports").await["exports"][0]["waiting"], json!(true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_looked_through_in_vain_is_not_read_again_each_time() {
+    let clock = ManualClock::at(SystemClock.now().before(DAY * 10));
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("evidence");
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        config.evidence.export = Some(exporting(&to, ""));
+    })
+    .await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "types": ["Payment.*"] })).await;
+    gateway.orders(1..=300).await;
+    // What deciding takes while the log is read.
+    let steps = async || {
+        let metrics = gateway.get("/metrics").await;
+        let place = "sealway_filter_steps_total{place=\"reading\"} ";
+        let line = metrics.as_str().unwrap().lines().find_map(|line| line.strip_prefix(place));
+        line.map_or(0, |count| count.parse::<u64>().unwrap())
+    };
+    let mut number = 301..;
+    let mut round = async || {
+        let before = steps().await;
+        gateway.order(number.next().unwrap()).await;
+        eventually("it is looked for what to export", async || {
+            clock.advance(Duration::from_mins(10));
+            (steps().await > before).then_some(())
+        })
+        .await;
+        // The rest of the round.
+        let mut last = 0;
+        eventually("the look has ended", async || {
+            let now = steps().await;
+            (std::mem::replace(&mut last, now) == now).then_some(())
+        })
+        .await;
+        last - before
+    };
+    assert!(round().await >= 300, "all of the log is looked through once");
+
+    for _ in 0..3 {
+        let taken = round().await;
+        assert!(taken < 100, "{taken} steps for an event or two");
+    }
+    assert!(bundles(&to, "shop").is_empty());
 }

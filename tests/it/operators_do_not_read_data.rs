@@ -212,6 +212,8 @@ async fn an_auditor_sees_everything_and_changes_nothing() {
         (Method::PUT, "/subscriptions/shop/sink-credential", Some(&credential)),
         (Method::DELETE, "/subscriptions/shop/sink-credential", None),
         (Method::POST, "/subscriptions/shop/verify", None),
+        (Method::POST, "/subscriptions/shop/secret", None),
+        (Method::POST, "/subscriptions/shop/retries/drop", None),
         (Method::POST, "/subscriptions/shop/pause", None),
         (Method::POST, "/subscriptions/shop/resume", None),
         (Method::POST, "/subscriptions/shop/poll", Some(&json!({ "returnImmediately": true }))),

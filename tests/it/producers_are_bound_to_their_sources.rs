@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use sealway::ambient::SystemClock;
+use sealway::api::CallerChange;
 use sealway::eventlog::{RecordKey, Registry as _, SqliteRegistry};
 
 use crate::harness::{ACCESS_SECRET, Answer, Process, TestGateway, answer, order_created, program};
@@ -353,7 +354,8 @@ async fn release(gateway: &TestGateway, key: &str, entry: u64) -> Answer {
 /// Gives `shop` another scope.
 async fn give(gateway: &TestGateway, scope: &str) {
     let callers = &gateway.services().callers;
-    callers.change(&"shop".parse().unwrap(), vec![scope.parse().unwrap()]).await.unwrap();
+    let change = CallerChange { scopes: Some(vec![scope.parse().unwrap()]), until: None };
+    callers.change(&"shop".parse().unwrap(), change).await.unwrap();
 }
 
 #[tokio::test]

@@ -280,6 +280,21 @@ async fn a_subscription_is_removed_though_its_replay_waits_for_the_sink() {
 }
 
 #[tokio::test]
+async fn there_is_no_replay_where_events_are_fetched() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "protocol": "PULL", "sink": null })).await;
+    let id = gateway.order(1).await;
+    let path = "/subscriptions/shop/replays";
+
+    let refused = gateway.call(Method::POST, path, Some(&json!({ "from": id }))).await;
+
+    assert_eq!((refused.status, refused.code()), (422, "invalid"), "{}", refused.body);
+    assert!(refused.body["detail"].as_str().unwrap().contains("fetch old events with `after`"));
+    assert_eq!(gateway.get(path).await["replays"], json!([]));
+}
+
+#[tokio::test]
 async fn a_request_that_is_refused_leaves_no_replay_behind() {
     let (gateway, _receiver, ids) = delivered(1).await;
     let path = "/subscriptions/shop/replays";

@@ -5,17 +5,36 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use sealway::ambient::{Clock as _, ManualClock, SystemClock};
-use sealway::event::{EventId, Timestamp};
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock};
+use sealway::event::EventId;
 
-use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
+use crate::harness::{
+    Receiver, Reply, TestGateway, answer, eventually, never_within, order_created,
+};
 
 const YEAR: Duration = Duration::from_hours(24 * 365);
 
 /// Puts the clock back by a span.
 fn back(clock: &ManualClock, span: Duration) {
-    let seconds = i64::try_from(span.as_secs()).unwrap();
-    clock.set(Timestamp::from_unix_seconds(clock.now().unix_seconds() - seconds));
+    clock.set(clock.now().before(span));
+}
+
+/// Puts the clock ahead by a span, in which no time passes.
+fn ahead(clock: &ManualClock, span: Duration) {
+    clock.set(clock.now().after(span));
+}
+
+/// Lets time pass, so that whoever looks now and then has looked.
+async fn minutes_pass((gateway, clock): (&TestGateway, &ManualClock), minutes: u32) {
+    for _ in 0..minutes {
+        clock.advance(Duration::from_mins(1));
+        gateway.get("/health/ready").await;
+    }
+}
+
+/// How many entries a list of the API has.
+async fn count(gateway: &TestGateway, (path, of): (&str, &str)) -> usize {
+    gateway.get(path).await[of].as_array().unwrap().len()
 }
 
 fn numbers(ids: &[String]) -> Vec<EventId> {
@@ -25,11 +44,7 @@ fn numbers(ids: &[String]) -> Vec<EventId> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ids_grow_and_everything_is_delivered_whatever_the_clock_does() {
     let clock = ManualClock::at(SystemClock.now());
-    // Retention by age believes the clock, too: what has become old by a jump is dropped.
-    let mut gateway = TestGateway::with(Some(clock.clone()), |config| {
-        config.log.retention.age = None;
-    })
-    .await;
+    let mut gateway = TestGateway::at(&clock).await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
     let mut ids = Vec::new();
     let mut number = 1..;
@@ -40,11 +55,11 @@ async fn ids_grow_and_everything_is_delivered_whatever_the_clock_does() {
         receiver.wait_for_delivered(ids.len()).await;
         match jump {
             0 => back(&clock, Duration::from_hours(3)),
-            1 => clock.advance(YEAR * 10),
+            1 => ahead(&clock, YEAR * 10),
             2 | 4 => gateway.restart().await,
             3 => back(&clock, YEAR * 10),
             5 => back(&clock, YEAR * 20),
-            6 => clock.advance(YEAR * 20),
+            6 => ahead(&clock, YEAR * 20),
             _ => {}
         }
     }
@@ -148,4 +163,111 @@ async fn a_jump_forward_and_back_takes_no_key_away_and_what_was_signed_still_ope
     assert!(before.iter().all(|kid| after.contains(kid)), "{before:?} {after:?}");
     assert!(receiver.open(&token).await.is_some(), "what was signed before the jump opens");
     assert_eq!(receiver.signed_with(&arrivals[1].token), before[0]);
+}
+
+/// What is kept for a while, and where the API lists it.
+const KEPT: [(&str, &str); 4] = [
+    ("/events", "events"),
+    ("/subscriptions/shop/dead-letters", "deadLetters"),
+    ("/quarantine", "quarantined"),
+    ("/subscriptions/shop/attempts", "attempts"),
+];
+
+/// Has an event delivered to a sink that refuses it, and another one break its contract.
+async fn set_aside(gateway: &TestGateway, number: u64) {
+    gateway.order(number).await;
+    let mut broken = order_created(&format!("broken-{number}"), number);
+    broken["data"]["amount"] = json!("none");
+    let url = format!("{}/events?manner=asynchronous", gateway.issuer());
+    let key = gateway.add_caller(&format!("depot-{number}"), &["publish:*"]).await;
+    let request = reqwest::Client::new().post(url).bearer_auth(key);
+    let request = request.header("content-type", "application/cloudevents+json");
+    assert_eq!(answer(request.body(broken.to_string())).await.status, 202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leap_ahead_deletes_nothing_and_what_is_kept_goes_when_its_time_has_passed() {
+    let clock = ManualClock::at(SystemClock.now());
+    let mut gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let config = json!({ "giveUpAfterRefusals": 1 });
+    gateway.subscribe(&receiver, json!({ "config": config })).await;
+    receiver.answer(Reply::Status(422));
+    set_aside(&gateway, 1).await;
+    let all = async || {
+        let mut counts = [0; 4];
+        for (count_of, kept) in counts.iter_mut().zip(KEPT) {
+            *count_of = count(&gateway, kept).await;
+        }
+        counts
+    };
+    eventually("all of it is kept", async || {
+        // Outcomes gather for a moment.
+        clock.advance(Duration::from_secs(1));
+        (all().await == [1; 4]).then_some(())
+    })
+    .await;
+
+    ahead(&clock, YEAR);
+    minutes_pass((&gateway, &clock), 30).await;
+    assert_eq!(all().await, [1; 4]);
+    back(&clock, 2 * YEAR);
+    minutes_pass((&gateway, &clock), 30).await;
+    assert_eq!(all().await, [1; 4]);
+    // Nor do the days count in which no gateway ran.
+    gateway.stop().await;
+    ahead(&clock, 3 * YEAR);
+    gateway.start_again().await;
+    minutes_pass((&gateway, &clock), 30).await;
+    let all = async || {
+        let mut counts = [0; 4];
+        for (count_of, kept) in counts.iter_mut().zip(KEPT) {
+            *count_of = count(&gateway, kept).await;
+        }
+        counts
+    };
+    assert_eq!(all().await, [1; 4]);
+
+    clock.advance(Duration::from_hours(29 * 24));
+    minutes_pass((&gateway, &clock), 5).await;
+    assert_eq!(all().await, [1; 4]);
+    clock.advance(Duration::from_hours(24));
+    eventually("the event goes after thirty days", async || {
+        minutes_pass((&gateway, &clock), 5).await;
+        (all().await[..3] == [0, 1, 1]).then_some(())
+    })
+    .await;
+    clock.advance(Duration::from_hours(60 * 24));
+    eventually("what was set aside goes after ninety", async || {
+        minutes_pass((&gateway, &clock), 5).await;
+        (all().await[..3] == [0, 0, 0]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leap_ahead_and_back_does_not_keep_events_for_years() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        config.log.retention.age = Some(HumanDuration(Duration::from_hours(24)));
+    })
+    .await;
+    gateway.order(1).await;
+    ahead(&clock, YEAR * 10);
+    gateway.order(2).await;
+    back(&clock, YEAR * 10);
+    gateway.order(3).await;
+    back(&clock, YEAR);
+    gateway.order(4).await;
+    ahead(&clock, YEAR);
+    minutes_pass((&gateway, &clock), 3).await;
+    assert_eq!(count(&gateway, KEPT[0]).await, 4, "none is older than its age");
+
+    clock.advance(Duration::from_hours(25));
+
+    eventually("all of them go", async || {
+        minutes_pass((&gateway, &clock), 1).await;
+        (count(&gateway, KEPT[0]).await == 0).then_some(())
+    })
+    .await;
 }

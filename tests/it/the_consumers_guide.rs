@@ -510,7 +510,7 @@ async fn the_sink_for_trying_things_out_shows_every_digit() {
     let mut sink = python(&program);
     sink.arg(&port).arg(&mine).args([&gateway.at(""), "shop"]);
     sink.env("PATH", Path::new(env!("CARGO_BIN_EXE_sealway")).parent().unwrap());
-    let mut sink = Running(sink.stdout(Stdio::piped()).spawn().unwrap());
+    let mut sink = Running(sink.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let client = reqwest::Client::new();
     let answer = eventually("the sink answers", async || {
         let posted =
@@ -520,6 +520,12 @@ async fn the_sink_for_trying_things_out_shows_every_digit() {
     .await;
 
     assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+    let damaged = client.post(format!("http://127.0.0.1:{port}")).body("no.token");
+    assert_eq!(damaged.send().await.unwrap().status(), 400);
+    let said = BufReader::new(sink.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let said: Vec<String> = said.take(2).collect();
+    assert!(said[0].starts_with("listening on "), "{said:?}");
+    assert!(said[1].starts_with("refused: ") && said[1].len() > 20, "{said:?}");
     let mut shown = String::new();
     BufReader::new(sink.0.stdout.take().unwrap()).read_line(&mut shown).unwrap();
     for number in SHOWN {
@@ -528,6 +534,30 @@ async fn the_sink_for_trying_things_out_shows_every_digit() {
             "{shown}"
         );
     }
+}
+
+#[test]
+fn the_sink_for_trying_things_out_says_what_it_lacks() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/receiver.py");
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("mine.json");
+    let told = |path: &Path, arguments: &[&str]| {
+        let mut sink = python(&program);
+        sink.env("PATH", path).args(arguments);
+        let ended = sink.output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        String::from_utf8(ended.stderr).unwrap()
+    };
+    let with_sealway = Path::new(env!("CARGO_BIN_EXE_sealway")).parent().unwrap();
+    let name = key.to_str().unwrap();
+    let asked = ["70000", name, "http://127.0.0.1:1", "shop"];
+
+    assert!(told(with_sealway, &["9000"]).contains("PORT PRIVATE-KEY-FILE ISSUER AUDIENCE"));
+    assert!(told(with_sealway, &asked).contains("cannot read the private key"));
+    fs::write(&key, "{}").unwrap();
+    assert!(told(directory.path(), &asked).contains("`sealway` is not on the PATH"));
+    let told = told(with_sealway, &asked);
+    assert!(told.contains("cannot listen on port 70000"), "{told}");
 }
 
 #[test]
@@ -548,6 +578,22 @@ console.log(JSON.stringify({
     let found = Example::with([EXACT, ORDERED]).given_to("js", "digits.mjs", ending);
 
     assert_eq!(found, unchanged());
+}
+
+#[test]
+fn a_key_without_a_name_is_found_by_its_thumbprint() {
+    let nameless = || {
+        let mut example = Example::new();
+        let key = example.my_keys["keys"][0].as_object_mut().unwrap();
+        assert!(key.remove("kid").is_some());
+        // Beside it stands another, as while keys rotate.
+        example.my_keys["keys"].as_array_mut().unwrap().insert(0, private_p256("another"));
+        example
+    };
+    let after = chain()[1].to_string();
+    for language in ["js", "python"] {
+        assert_eq!(after_first(&nameless(), language), after, "{language}");
+    }
 }
 
 #[test]

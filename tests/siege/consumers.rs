@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::ground::{Ground, parcel};
 use crate::harness::{Receiver, Reply};
 use crate::report::{Bounds, Report};
+use crate::usage::resident;
 use crate::watch::Watch;
 use sealway::ambient::SystemClock;
 
@@ -194,5 +195,50 @@ pub async fn hanging_posts() -> Report {
     );
     report.note(format!("in {} ms; {hanging} or more hang", took.as_millis()));
     report.watched(&watch.end().await, Bounds::memory(200));
+    report
+}
+
+/// Fifty events that each go to a thousand subscriptions at once: what is kept of them afterwards.
+pub async fn fan_out() -> Report {
+    const EVENTS: usize = 50;
+    let subscriptions = usize::try_from(crate::number("SUBSCRIPTIONS", 1_000)).unwrap();
+    let ground = Ground::take().await;
+    let process = ground.gateway.id();
+    let issuer = ground.gateway.issuer();
+    let receiver = Receiver::listening("fan-out", issuer, Arc::new(SystemClock)).await;
+    let types = json!(["depot.Parcel.Moved", "Parcel.Moved"]);
+    for number in 0..subscriptions {
+        let wish = receiver.document(json!({ "id": format!("fan-{number:04}"), "types": types }));
+        ground.must(Method::POST, "/subscriptions", Some(&wish)).await;
+    }
+    for number in 0..subscriptions {
+        ground.active(&format!("fan-{number:04}")).await;
+    }
+    sleep(Duration::from_secs(5)).await;
+    let before = resident(process);
+    let watch = Watch::over(&ground);
+    let begun = Instant::now();
+    let events: Vec<_> =
+        (0..EVENTS).map(|n| parcel(&format!("fan-{n}"), &json!({ "n": n }))).collect();
+    ground.publish_all(&events).await;
+    let arrived = || receiver.arrivals().len();
+    while arrived() < EVENTS * subscriptions && begun.elapsed() < Duration::from_mins(3) {
+        sleep(Duration::from_millis(500)).await;
+    }
+    let mut report = Report::default();
+    let (delivered, took) = (arrived(), begun.elapsed().as_secs());
+    report.must(
+        delivered >= EVENTS * subscriptions,
+        format!("{delivered} deliveries of {EVENTS} events in {took} s"),
+    );
+    report.watched(&watch.end().await, Bounds::memory(600));
+    let at_once = resident(process);
+    // Connections wait for a minute.
+    sleep(Duration::from_secs(130)).await;
+    let later = resident(process);
+    report.note(format!(
+        "{before} MiB before, {at_once} MiB at the end, {later} MiB two minutes later"
+    ));
+    report.at_most("kept in the end", later.saturating_sub(before), 150, "MiB");
     report
 }

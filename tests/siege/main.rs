@@ -56,6 +56,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "abandoned-polls", run: || Box::pin(consumers::abandoned_polls()) },
     Scenario { name: "endless-continue", run: || Box::pin(consumers::endless_continue()) },
     Scenario { name: "hanging-posts", run: || Box::pin(consumers::hanging_posts()) },
+    Scenario { name: "fan-out", run: || Box::pin(consumers::fan_out()) },
 ];
 
 /// A text of the environment.

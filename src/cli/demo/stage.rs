@@ -64,7 +64,7 @@ impl Stage {
         }];
         let tasks = machine.tasks.clone();
         let entropy = std::sync::Arc::clone(&machine.entropy);
-        let gateway = build(config, machine).await?;
+        let gateway = Box::pin(build(config, machine)).await?;
         let id: CallerId = "demo".parse()?;
         let callers = std::sync::Arc::clone(&gateway.services().callers);
         let admin_key = callers.add(&id, vec![Scope::Admin], &*entropy).await?;

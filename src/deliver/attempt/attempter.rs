@@ -1,5 +1,6 @@
 //! The way out, on one screen: seal, send, judge, record.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ impl Attempter {
             sequence: None,
             replay: None,
             attempt: 1,
-            token,
+            token: token.into(),
         }
     }
 
@@ -152,13 +153,18 @@ impl Attempter {
         let destination = self.destinations.of(subscription);
         let target = SinkTarget::of(subscription, self.timeout).map(Arc::new);
         let (Some(destination), Some(target)) = (destination, target) else { return };
-        sending.answer = Some(match self.sealer.outer_key(delivery) {
-            Ok(outer_key) => {
-                let parcel = parcel(delivery, sealed, (self.sealer.issuer(), outer_key));
-                destination.deliver(&target, parcel).await
-            }
-            Err(error) => unsealed(&error),
-        });
+        let outer_key = match self.sealer.outer_key(delivery) {
+            Ok(outer_key) => outer_key,
+            Err(error) => return sending.answer = Some(unsealed(&error)),
+        };
+        let parcel = parcel(delivery, sealed, (self.sealer.issuer(), outer_key));
+        let answer = destination.deliver(&target, parcel).await;
+        let (refused, to) = ((sealed, &answer), (destination, &target));
+        let other = self.sealer.offer_under_another(delivery, refused, to, outer_key).await;
+        match other {
+            Some((taken, yes)) => (sending.sealed, sending.answer) = (Some(taken), Some(yes)),
+            None => sending.answer = Some(answer),
+        }
     }
 
     /// Judges the answer and records what follows from it.
@@ -168,9 +174,10 @@ impl Attempter {
         let mut answer = answer.unwrap_or_else(none);
         let receipt = self.check(delivery, sealed.as_ref(), &mut answer).await;
         if answer.kind == AnswerKind::OtherKey {
-            self.sealer.renew(delivery).await;
+            // What is seldom needed is not part of every attempt's size, here and below.
+            Box::pin(self.sealer.renew(delivery)).await;
         } else if let Some(sealed) = sealed.filter(|_| !answer.is_yes()) {
-            self.sealer.keep(delivery, sealed).await;
+            Box::pin(self.sealer.keep(delivery, sealed)).await;
         }
         let now = self.clock.now();
         let situation = Situation {
@@ -203,7 +210,8 @@ impl Attempter {
     ) -> Option<Result<SignedReceipt, ReceiptFault>> {
         let receipts = delivery.subscription.receipts.as_deref().filter(|_| answer.is_yes())?;
         let token = sealed?.token();
-        let checked = self.receipts.check((delivery, receipts), token, &answer.body).await;
+        let check = self.receipts.check((delivery, receipts), token, &answer.body);
+        let checked = Box::pin(check).await;
         if let (Err(fault), true) = (&checked, receipts.required) {
             *answer = answer.clone().without_receipt(*fault);
         }
@@ -243,7 +251,7 @@ impl Attempter {
 /// What a sink is handed of a delivery: the attributes of its event only as far as they may be
 /// shown, and for its idempotency key, which whoever can guess at the data could check a guess
 /// against, the outer key.
-fn parcel(
+pub(super) fn parcel(
     delivery: &Delivery,
     sealed: &SealedEvent,
     (issuer, outer_key): (&str, Option<OuterKey>),
@@ -257,7 +265,7 @@ fn parcel(
         sequence: None,
         replay: None,
         attempt: delivery.attempts.saturating_add(1),
-        token: sealed.token().to_owned(),
+        token: sealed.sealed_token(),
     };
     let mode = subscription.document.config.content_mode;
     if mode == ContentMode::Set {
@@ -267,16 +275,19 @@ fn parcel(
         let is_for_bus = subscription.document.protocol == Protocol::EventBridge;
         return if mode.is_binary() && !is_for_bus { bare } else { nameless(bare, issuer) };
     }
-    let shown = |(name, value): (&'static str, String)| match name {
+    let shown = |(name, value): (&'static str, Cow<'_, str>)| match name {
         // What is in the token is said by the token's own media type.
         "datacontenttype" => None,
         "idempotencykey" => outer_key.map(|outer| (name, outer.to_string())),
-        _ => Some((name, value)),
+        _ => Some((name, value.into_owned())),
     };
     let extensions = event.clear_extensions();
+    // Room for all of them at once.
+    let mut attributes = Vec::with_capacity(8);
+    attributes.extend(event.clear_attributes().filter_map(shown));
     Parcel {
         name: Some(event.name().to_string()),
-        attributes: event.clear_attributes().filter_map(shown).collect(),
+        attributes,
         extensions: extensions.map(|(name, value)| (name.clone(), value.clone())).collect(),
         sequence: delivery.link.map(|(sequence, _)| sequence),
         replay: delivery.replay.clone(),

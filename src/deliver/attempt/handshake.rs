@@ -80,7 +80,7 @@ impl Handshake {
             sequence: None,
             replay: None,
             attempt,
-            token: sealed.into_token(),
+            token: sealed.shared(),
         };
         let shown = destination.prove(&target, parcel, challenge).await;
         if let Err(ChallengeError::Refused(refusal)) = &shown

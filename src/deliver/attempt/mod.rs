@@ -10,8 +10,10 @@ mod from_subscription;
 mod handshake;
 mod incarnation_records;
 mod incarnations;
+mod other_secret;
 mod sealer;
 mod sealer_error;
+mod secret_overlap;
 
 pub use attempter::Attempter;
 pub use handshake::{Handshake, HandshakeError};

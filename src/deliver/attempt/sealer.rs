@@ -11,6 +11,7 @@ use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::attempt::LogIncarnations;
 use crate::deliver::attempt::SealerError;
 use crate::deliver::attempt::from_subscription::{ends, options};
+use crate::deliver::attempt::secret_overlap::SecretOverlap;
 use crate::deliver::outcome::Delivery;
 use crate::event::{
     AskedDigest, ChainValue, CloudEvent, EventId, EventTime, SubscriptionAsk, SubscriptionId,
@@ -22,8 +23,8 @@ use crate::keys::{
     SigningKey,
 };
 use crate::seal::{
-    Checkpoint, Claims, ComingAccessEnd, PlaceClaims, SaltedClaims, Sealed, cloudevent_type, seal,
-    sign_checkpoint, sign_place,
+    Checkpoint, Claims, ComingAccessEnd, PlaceClaims, SaltedClaims, Sealed, TokenText,
+    cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, Epoch, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -63,6 +64,8 @@ pub struct Sealer {
     next_issuer: ArcSwapOption<NextIssuer>,
     /// Sealed events that failed once, for attempts soon after.
     kept: Cache<DeliveryKey, SealedEvent>,
+    /// Which of several shared secrets sinks take.
+    pub(super) overlap: SecretOverlap,
 }
 
 /// A sealed event, and what it was sealed with.
@@ -74,9 +77,19 @@ pub struct SealedEvent {
 }
 
 impl SealedEvent {
+    /// The consumer's key.
+    pub(super) const fn key(&self) -> &SealingKey {
+        &self.made_with.key
+    }
+
     /// The token.
     pub fn token(&self) -> &str {
         self.sealed.token()
+    }
+
+    /// The token, shared.
+    pub fn sealed_token(&self) -> TokenText {
+        self.sealed.shared()
     }
 }
 
@@ -92,7 +105,7 @@ struct MadeWith {
 }
 
 /// The pair of keys for one token.
-struct Pair {
+pub(super) struct Pair {
     signing: SigningKey,
     sealing: SealingKey,
 }
@@ -109,7 +122,7 @@ impl Sealer {
             .time_to_live(SEALED_FOR)
             .build();
         let (event_type, next_issuer) = (cloudevent_type(&parts.issuer), ArcSwapOption::empty());
-        Self { parts, event_type, next_issuer, kept }
+        Self { parts, event_type, next_issuer, kept, overlap: SecretOverlap::default() }
     }
 
     /// Tells consumers in their checkpoints what the gateway will be called, or that it keeps its name.
@@ -125,6 +138,16 @@ impl Sealer {
     pub async fn seal(&self, delivery: &Delivery) -> Result<SealedEvent, SealerError> {
         let generation = self.parts.ring.generation();
         let pair = self.pair(&delivery.subscription).await?;
+        self.seal_with(delivery, pair, generation).await
+    }
+
+    /// Seals it with this pair of keys, taken when our key ring was of this generation.
+    pub(super) async fn seal_with(
+        &self,
+        delivery: &Delivery,
+        pair: Pair,
+        generation: u64,
+    ) -> Result<SealedEvent, SealerError> {
         let made_with = MadeWith {
             generation,
             revision: delivery.subscription.revision,
@@ -132,7 +155,7 @@ impl Sealer {
         };
         let now = self.parts.clock.now();
         if delivery.attempts > 0
-            && let Some(kept) = self.kept.get(&delivery.key()).await
+            && let Some(kept) = Box::pin(self.kept.get(&delivery.key())).await
             && kept.made_with == made_with
             && now < kept.at.after(SEALED_FOR)
         {
@@ -247,11 +270,21 @@ impl Sealer {
                 signing: self.signing_key(subscription)?,
                 sealing: keys.current(&self.parts.remote).await.map_err(SealerError::Remote)?,
             }),
-            RecipientKeys::Shared(kept) => {
-                let secret = self.shared_secret(&subscription.id, kept)?;
-                Ok(Pair { signing: secret.signing_key(), sealing: secret.sealing_key() })
+            RecipientKeys::Shared(newest) => {
+                let now = self.parts.clock.now();
+                self.pair_of_secret(subscription, self.overlap.first(subscription, newest, now))
             }
         }
+    }
+
+    /// The pair of a shared secret.
+    pub(super) fn pair_of_secret(
+        &self,
+        subscription: &Subscription,
+        kept: &str,
+    ) -> Result<Pair, SealerError> {
+        let secret = self.shared_secret(&subscription.id, kept)?;
+        Ok(Pair { signing: secret.signing_key(), sealing: secret.sealing_key() })
     }
 
     /// The key pair that signs for a subscription.
@@ -309,7 +342,9 @@ impl Sealer {
         };
         let key = match &subscription.keys {
             RecipientKeys::Public(_) => self.signing_key(subscription)?,
-            RecipientKeys::Shared(kept) => {
+            RecipientKeys::Shared(newest) => {
+                let now = self.parts.clock.now();
+                let kept = self.overlap.first(subscription, newest, now);
                 self.shared_secret(&subscription.id, kept)?.signing_key()
             }
         };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::deliver::dispatch::SubscriptionService;
 use crate::deliver::limits::BacklogLimit;
-use crate::event::Timestamp;
+use crate::deliver::worker::WorkerStanding;
+use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Log, LogError, Page, Position};
 use crate::subscriptions::Subscription;
 
@@ -58,6 +59,44 @@ impl SubscriptionService {
         self.oldest.keep(oldest);
         behind.sort_by_key(|one| one.settled);
         Ok(behind)
+    }
+}
+
+impl SubscriptionService {
+    /// For each subscription that does not have everything, when the oldest event was accepted that it
+    /// does not have: not settled, or waiting for another attempt.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn waiting_since(&self) -> Result<BTreeMap<SubscriptionId, Timestamp>, LogError> {
+        let unsettled = self.lags().await?;
+        let mut since: BTreeMap<_, _> =
+            unsettled.into_iter().map(|one| (one.subscription.id.clone(), one.since)).collect();
+        for (id, standing) in self.standings() {
+            let Some(retry) = standing.oldest_retry else { continue };
+            let oldest = since.entry(id).or_insert(retry.since);
+            *oldest = retry.since.min(*oldest);
+        }
+        Ok(since)
+    }
+
+    /// When the oldest event was accepted that a subscription does not have; nothing if it has all.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn oldest_missing(
+        &self,
+        standing: &WorkerStanding,
+    ) -> Result<Option<Timestamp>, LogError> {
+        let unsettled = if standing.settled < self.store.log.head() {
+            accepted_after(&*self.store.log, standing.settled).await?
+        } else {
+            None
+        };
+        let retry = standing.oldest_retry.map(|retry| retry.since);
+        Ok(unsettled.into_iter().chain(retry).min())
     }
 }
 

@@ -4,6 +4,7 @@
 //! Entries come in, matches go out to inboxes. [`SubscriptionService`] keeps the registry, the table
 //! and the workers in step. Nothing here waits for a consumer.
 
+mod dropping;
 mod entitling;
 mod follow;
 mod lag;
@@ -15,6 +16,7 @@ mod oldest;
 mod proving;
 mod redrive;
 mod resume;
+mod rotating;
 mod service;
 mod standing;
 mod telling;

@@ -56,7 +56,7 @@ impl SubscriptionService {
     }
 
     /// Makes ready for an attempt: gives the subscription as it is now and its challenge, which is
-    /// kept before it is sent. That of a subscription that is not pending is for this attempt only.
+    /// kept before it is sent. That of a subscription that has nothing to prove is for this attempt only.
     ///
     /// # Errors
     ///
@@ -68,15 +68,12 @@ impl SubscriptionService {
     ) -> Result<(Arc<Subscription>, Challenge), SubscriptionServiceError> {
         let _changing = self.changing(&seen.id).await;
         let now = self.again(seen).await?;
-        match now.state {
-            SubscriptionState::Pending => {}
-            SubscriptionState::Closed => {
-                let to = SubscriptionState::Active;
-                return Err(SubscriptionError::Step { from: now.state, to }.into());
-            }
-            SubscriptionState::Active | SubscriptionState::Paused => {
-                return Ok((now, Challenge::new(self.clock.now(), &*self.entropy)));
-            }
+        if now.state == SubscriptionState::Closed {
+            let to = SubscriptionState::Active;
+            return Err(SubscriptionError::Step { from: now.state, to }.into());
+        }
+        if !now.awaits_proof() {
+            return Ok((now, Challenge::new(self.clock.now(), &*self.entropy)));
         }
         let binding = now.challenge_binding();
         let kept = now.handshake.as_ref();
@@ -113,7 +110,7 @@ impl SubscriptionService {
 
     /// Notes how an attempt has ended that did not prove the sink: what `after` makes of what was
     /// kept, and the reason. After too many wrong answers the next attempt has another challenge. One
-    /// that is not pending any more stays as it is.
+    /// that has nothing to prove any more stays as it is.
     ///
     /// # Errors
     ///
@@ -126,7 +123,9 @@ impl SubscriptionService {
     ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
         let _changing = self.changing(&seen.id).await;
         let now = self.same(seen).await?;
-        let Some(kept) = now.handshake.clone().filter(|_| is_pending(&now)) else { return Ok(now) };
+        let Some(kept) = now.handshake.clone().filter(|_| now.awaits_proof()) else {
+            return Ok(now);
+        };
         let handshake = self.unspent(&now, after(kept));
         let reason = reason(&handshake);
         self.doubt(&now, handshake, Some(reason)).await
@@ -136,7 +135,7 @@ impl SubscriptionService {
     ///
     /// # Errors
     ///
-    /// The caller's turn: the subscription is not pending, or it is another nonce. Ours: the registry
+    /// The caller's turn: the sink has nothing to prove, or it is another nonce. Ours: the registry
     /// failed.
     pub async fn answer_challenge(
         &self,
@@ -145,7 +144,7 @@ impl SubscriptionService {
     ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
         let _changing = self.changing(&current.id).await;
         let now = self.again(current).await?;
-        if !is_pending(&now) {
+        if !now.awaits_proof() {
             let (from, to) = (now.state, SubscriptionState::Active);
             return Err(SubscriptionError::Step { from, to }.into());
         }
@@ -225,8 +224,4 @@ impl SubscriptionService {
         self.dispatch.changed(&doubted).await;
         Ok(doubted)
     }
-}
-
-fn is_pending(subscription: &Subscription) -> bool {
-    subscription.state == SubscriptionState::Pending
 }

@@ -9,42 +9,7 @@ use crate::eventlog::{
 use crate::subscriptions::{Subscription, SubscriptionError, SubscriptionState};
 
 impl SubscriptionService {
-    /// Has every dead letter that a query wants now delivered again, from its first attempt on;
-    /// says how many.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the subscription is closed. Ours: the log failed.
-    pub async fn redrive(
-        &self,
-        subscription: &Subscription,
-        mut query: DeadLetterQuery,
-    ) -> Result<usize, SubscriptionServiceError> {
-        self.open_worker(subscription)?;
-        // What is given up again meanwhile has a higher number.
-        let newest = self.store.dead_letters.last_dead_letter(&subscription.id).await?;
-        query.last = Some(query.last.map_or(newest, |last| last.min(newest)));
-        let mut redriven = 0;
-        loop {
-            let page = self.store.dead_letters.dead_letters(&query, Page::default()).await?;
-            let Some(last) = page.last() else { return Ok(redriven) };
-            query.after = last.id;
-            redriven += self.revive(subscription, &page).await?;
-        }
-    }
-
-    /// Tells whether so many dead letters have to stay dead letters for now: their subscription
-    /// does not deliver, or many of its deliveries wait for their next attempt. Brought back all
-    /// the same, they would be retries that nobody attempts and that no bound on dead letters
-    /// counts.
-    pub fn must_wait(&self, of: &Subscription, letters: u64) -> bool {
-        self.open_worker(of).is_ok_and(|worker| {
-            let delivers = worker.subscription.borrow().state.delivers();
-            !delivers || (worker.standing.borrow().room() as u64) < letters
-        })
-    }
-
-    fn open_worker(&self, of: &Subscription) -> Result<WorkerHandle, SubscriptionError> {
+    pub(super) fn open_worker(&self, of: &Subscription) -> Result<WorkerHandle, SubscriptionError> {
         let worker = self.dispatch.worker(&of.id);
         let worker = worker.filter(|worker| worker.subscription.borrow().created == of.created);
         worker.ok_or(SubscriptionError::Step {

@@ -152,6 +152,7 @@ impl SubscriptionService {
         let head = self.store.log.fresh_head().await?;
         let start = match document.config.start.parse::<EventId>() {
             Ok(first) => self.store.log.seek(first).await?,
+            Err(_) if document.config.start == "earliest" => Position::START,
             Err(_) => head,
         };
         // Below the low watermark an entry may be left that waits for another attempt elsewhere.

@@ -152,6 +152,7 @@ impl SubscriptionService {
         &self,
         document: SubscriptionDocument,
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
+        let document = document.normalised()?;
         // Referred to until it is kept, so that it is compiled once.
         let _wish = self.check(&document, None)?;
         self.make_external_id(&document).await?;
@@ -256,6 +257,7 @@ impl SubscriptionService {
         current: &Arc<Subscription>,
         document: SubscriptionDocument,
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
+        let document = document.normalised()?;
         let _changing = self.changing(&current.id).await;
         let _wish = self.check(&document, Some(&current.document))?;
         self.make_external_id(&document).await?;

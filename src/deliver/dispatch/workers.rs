@@ -1,7 +1,6 @@
 //! The workers of all subscriptions: started, told of changes, and handed their matches.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -10,8 +9,8 @@ use tokio::task::JoinHandle;
 use crate::deliver::dispatch::worker_handle::WorkerHandle;
 use crate::deliver::limits::{AttemptLimiter, BacklogLimit, Flow, OperatorLimits};
 use crate::deliver::worker::{
-    AckState, Courier, Decider, DeliveryContext, Followed, Inbox, PullWorker, WorkerCommand,
-    WorkerStanding,
+    AckState, Decider, DeliveryContext, DeliveryEnd, Followed, Inbox, ServedSubscription,
+    WorkerCommand, WorkerStanding,
 };
 use crate::event::{CloudEvent, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, Entry, FencingEpoch, LogError, Position, Retry};
@@ -27,7 +26,7 @@ pub struct Dispatch {
     table: Table<SubscriptionId>,
     followed: Arc<Followed>,
     workers: RwLock<BTreeMap<SubscriptionId, RunningWorker>>,
-    /// Told whenever a subscription that is pending comes or changes.
+    /// Told whenever a subscription comes or changes whose sink has to prove itself.
     pending: Notify,
 }
 
@@ -38,11 +37,9 @@ struct RunningWorker {
     commands: mpsc::Sender<WorkerCommand>,
     standing: watch::Receiver<WorkerStanding>,
     subscription: watch::Sender<Arc<Subscription>>,
-    courier: JoinHandle<()>,
+    work: JoinHandle<()>,
     ack_state: Option<Arc<AckState>>,
 }
-
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A filter of a subscription, whose consumer pays for it.
 fn owned(subscription: &Subscription, asked: BoundedFilter) -> OwnedFilter {
@@ -94,19 +91,19 @@ impl Dispatch {
         self.context.ledger.open(&subscription.id);
         let inbox = Arc::new(Inbox::new(Arc::clone(&self.followed)));
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let (context, served) = (Arc::clone(&self.context), Arc::clone(subscription));
-        let given = Arc::clone(&inbox);
-        let (work, standing, limiter, ack_state): (Work, _, _, _) = if subscription.is_pulled() {
-            let (pull_worker, standing, ack_state) =
-                PullWorker::new(context, served, given, receiver, (cursor, waiting));
-            (Box::pin(pull_worker.run()), standing, None, Some(ack_state))
+        let kept = (cursor, waiting);
+        let (end, limiter, ack_state) = if subscription.is_pulled() {
+            let ack_state = Arc::new(AckState::new(kept.0.clone(), kept.1.clone()));
+            (DeliveryEnd::Pull(Arc::clone(&ack_state)), None, Some(ack_state))
         } else {
-            let limiter = Arc::new(self.limiter(subscription, &cursor));
-            let served = (served, Arc::clone(&limiter));
-            let (courier, standing) =
-                Courier::new(context, served, given, receiver, (cursor, waiting));
-            (Box::pin(courier.run()), standing, Some(limiter), None)
+            let limiter = Arc::new(self.limiter(subscription, &kept.0));
+            (DeliveryEnd::Push(Arc::clone(&limiter)), Some(limiter), None)
         };
+        let changes = watch::Sender::new(Arc::clone(subscription));
+        let served = (changes.subscribe(), end);
+        let context = Arc::clone(&self.context);
+        let (serving, standing) =
+            ServedSubscription::new(context, served, Arc::clone(&inbox), receiver, &kept);
         // Before the courier starts: an entry that was matched without this filter is then in the
         // log before the courier reads it, so that none falls between log and inbox.
         self.list(subscription);
@@ -118,8 +115,8 @@ impl Dispatch {
             limiter,
             commands,
             standing,
-            subscription: watch::Sender::new(Arc::clone(subscription)),
-            courier: self.context.tasks.spawn(work),
+            subscription: changes,
+            work: self.context.tasks.spawn(serving.run(kept)),
             ack_state,
         };
         workers.insert(subscription.id.clone(), worker);
@@ -133,7 +130,7 @@ impl Dispatch {
     }
 
     fn tell_of_pending(&self, subscription: &Subscription) {
-        if subscription.state == SubscriptionState::Pending {
+        if subscription.awaits_proof() {
             self.pending.notify_one();
         }
     }
@@ -206,10 +203,10 @@ impl Dispatch {
     pub async fn close(&self, id: &SubscriptionId) {
         self.table.remove(id);
         let worker = self.workers_mut().remove(id);
-        if let Some(RunningWorker { commands, courier, subscription, .. }) = worker {
+        if let Some(RunningWorker { commands, work, subscription, .. }) = worker {
             drop((commands, subscription));
-            // A courier that panicked has ended, too.
-            let _ = courier.await;
+            // It ends by itself, and begins anew where it panics.
+            let _ = work.await;
         }
     }
 
@@ -328,6 +325,12 @@ impl Dispatch {
     }
 
     /// How much may wait for a subscription.
+    /// Attempts per second at its sink; nothing: as many as that takes.
+    pub(in crate::deliver) fn rate_of(&self, subscription: &Subscription) -> Option<u32> {
+        let allowance = self.context.allowance;
+        allowance.operator_limits.bound(subscription, allowance).1
+    }
+
     pub(super) fn limit_of(&self, subscription: &Subscription) -> BacklogLimit {
         self.context.limit_of(subscription)
     }
@@ -343,11 +346,12 @@ impl Dispatch {
         Some(limiter.flow(self.context.clock.now()))
     }
 
-    /// The subscriptions that wait for their sinks to prove themselves, as they are now.
+    /// The subscriptions that wait for their sinks to prove themselves, paused ones among them, as they
+    /// are now.
     pub fn pending(&self) -> Vec<Arc<Subscription>> {
         let workers = self.workers();
         let all = workers.values().map(|worker| Arc::clone(&worker.subscription.borrow()));
-        all.filter(|subscription| subscription.state == SubscriptionState::Pending).collect()
+        all.filter(|subscription| subscription.awaits_proof()).collect()
     }
 
     /// Gives the sink of a subscription a signed statement; says whether it has taken it.

@@ -277,7 +277,7 @@ fn tell_of_trouble(subscription: &Subscription, error: &SubscriptionServiceError
 }
 
 fn is_served(subscription: &Subscription) -> bool {
-    subscription.state != SubscriptionState::Pending
+    !subscription.awaits_proof()
 }
 
 /// What is said of a subscription whose sink has not proved itself, in these words or, if it has taken

@@ -48,6 +48,10 @@ pub struct Flow {
     pub held_until: Option<Timestamp>,
     /// How many attempts may be in flight at once.
     pub allowed: u16,
+    /// Whether so many are.
+    pub is_full: bool,
+    /// Whether the next attempt has to wait because of the rate.
+    pub is_paced: bool,
     /// When the first attempt failed since which none has succeeded.
     pub failing_since: Option<Timestamp>,
     /// The same, if it is the sink that fails, and not one event that it refuses.
@@ -162,6 +166,8 @@ impl AttemptLimiter {
             phase: state.sink.breaker().phase(),
             held_until: state.held(now),
             allowed: state.window.allowed(),
+            is_full: state.live >= state.window.allowed(),
+            is_paced: state.bucket.is_some_and(|bucket| bucket.when(0, now) > now),
             failing_since: state.failures.first(),
             sink_failing_since: state.failures.of_the_sink(),
         }

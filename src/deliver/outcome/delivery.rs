@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::deliver::sink::Health;
 use crate::event::{ChainValue, ReplayId, Timestamp};
-use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Entry, Retry};
+use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Entry, Position, Retry};
 use crate::subscriptions::Subscription;
 
 /// An event on its way to one subscription.
@@ -29,6 +29,23 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// A match before its first attempt; without a link in a replay.
+    pub fn first(
+        subscription: &Arc<Subscription>,
+        entry: Arc<Entry>,
+        link: Option<(u64, ChainValue)>,
+    ) -> Self {
+        Self {
+            subscription: Arc::clone(subscription),
+            entry,
+            link,
+            replay: None,
+            attempts: 0,
+            first_attempt: None,
+            redriven: false,
+        }
+    }
+
     /// What waits for another attempt, with its event.
     pub fn of_retry(subscription: &Arc<Subscription>, entry: Arc<Entry>, retry: &Retry) -> Self {
         Self {
@@ -40,6 +57,12 @@ impl Delivery {
             first_attempt: Some(retry.first_attempt),
             redriven: retry.redriven,
         }
+    }
+
+    /// Its place among those of its subject: its number, or its position in a replay, which gives
+    /// none.
+    pub fn rank(&self) -> u64 {
+        rank(self.link, self.entry.position)
     }
 
     /// The name under which the log keeps what becomes of it.
@@ -79,6 +102,11 @@ impl Delivery {
         }
     }
 
+    /// The dead letter that it is where someone wants no further attempt.
+    pub fn dropped(&self, at: Timestamp) -> DeadLetter {
+        DeadLetter { reason: Arc::from(Reason::Dropped.word()), ..self.withheld(at) }
+    }
+
     /// What the log keeps while it waits for its next attempt.
     pub fn to_retry(&self, first_attempt: Timestamp, due: Timestamp) -> Retry {
         Retry {
@@ -91,6 +119,11 @@ impl Delivery {
             redriven: self.redriven,
         }
     }
+}
+
+/// The [rank](Delivery::rank) of what has this link and this position.
+pub fn rank(link: Option<(u64, ChainValue)>, position: Position) -> u64 {
+    link.map_or(position.0, |(sequence, _)| sequence)
 }
 
 /// What came of an attempt.
@@ -148,11 +181,13 @@ pub enum Reason {
     Undecided,
     /// The consumer may not hear its publication any more. It cannot be redriven.
     NotEntitled,
+    /// It waited for another attempt, and someone wanted none.
+    Dropped,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::AttemptsExhausted,
         Self::EventTooOld,
         Self::Refused,
@@ -161,7 +196,21 @@ impl Reason {
         Self::Expired,
         Self::Undecided,
         Self::NotEntitled,
+        Self::Dropped,
     ];
+
+    /// Whether it can befall a delivery to a subscription with a sink, or to one without.
+    pub const fn befalls(self, is_pulled: bool) -> bool {
+        match self {
+            Self::AttemptsExhausted
+            | Self::EventTooOld
+            | Self::Refused
+            | Self::SinkGone
+            | Self::Dropped => !is_pulled,
+            Self::RefusedByConsumer => is_pulled,
+            Self::Expired | Self::Undecided | Self::NotEntitled => true,
+        }
+    }
 
     /// The stable word.
     pub const fn word(self) -> &'static str {
@@ -174,6 +223,7 @@ impl Reason {
             Self::Undecided => "undecided",
             Self::RefusedByConsumer => "refused-by-consumer",
             Self::NotEntitled => "not-entitled",
+            Self::Dropped => "dropped",
         }
     }
 }

@@ -6,14 +6,11 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 
-use crate::ambient::Clock;
+use crate::ambient::{Clock, guarded};
+use crate::deliver::outcome::Ownership;
 use crate::deliver::outcome::pending_changes::PendingChanges;
-use crate::deliver::outcome::{AttemptOutcome, Delivery, Ownership, Verdict};
 use crate::event::{SubscriptionId, Timestamp};
-use crate::eventlog::{
-    CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, KeptReceipt,
-    LogError, ReceiptKey, Retry, SequenceCheckpoint,
-};
+use crate::eventlog::{CommitError, DeliveryState, FencingEpoch, LogError};
 use crate::telemetry::{Histogram, Metric, Metrics};
 
 /// How long an outcome waits for others before it is handed to the log.
@@ -39,7 +36,7 @@ pub struct Ledger {
     written: watch::Sender<WrittenOutcomes>,
     /// How long the oldest outcome of each batch waited.
     waited: Histogram,
-    ownership: Ownership,
+    pub(super) ownership: Ownership,
 }
 
 /// What is being written. Whoever writes next ends what its asker has left.
@@ -49,6 +46,27 @@ struct Writing {
     /// When the oldest of it was noted.
     since: Option<Timestamp>,
     commit: BoxFuture<'static, Result<(), CommitError>>,
+}
+
+/// Tells the loop of a ledger when whoever ends a batch is cancelled.
+struct NotesIfLeft<'a>(Option<&'a Notify>);
+
+impl<'a> NotesIfLeft<'a> {
+    const fn new(noted: &'a Notify) -> Self {
+        Self(Some(noted))
+    }
+
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for NotesIfLeft<'_> {
+    fn drop(&mut self) {
+        if let Some(noted) = self.0 {
+            noted.notify_one();
+        }
+    }
 }
 
 /// How far the ledger has come.
@@ -99,7 +117,7 @@ impl Ledger {
 
     /// Notes something, unless its subscription is removed or another owner notes it: an attempt of
     /// a replay or a poll may end after that, and would leave what nobody drops.
-    fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut PendingChanges)) {
+    pub(super) fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut PendingChanges)) {
         let mut pending = self.pending();
         if pending.fenced || pending.is_removed(of) {
             return;
@@ -112,101 +130,6 @@ impl Ledger {
         if pending.len() >= PLENTY {
             self.plenty.notify_one();
         }
-    }
-
-    /// Notes how far a subscription has come.
-    ///
-    /// Called after the outcomes that let it come so far: what is written together is noted in
-    /// this order, so that no cursor is ever kept without the retries that it has passed.
-    pub fn cursor(&self, subscription: &SubscriptionId, cursor: &Cursor) {
-        self.change(subscription, |pending| {
-            pending.cursors.insert(subscription.clone(), cursor.clone());
-        });
-    }
-
-    /// Notes deliveries that were given up before they were offered, with the cursor that passes
-    /// them.
-    pub fn expire(&self, id: &SubscriptionId, letters: Vec<DeadLetter>, cursor: &Cursor) {
-        self.change(id, |pending| {
-            pending.dead_letters.extend(letters);
-            pending.cursors.insert(id.clone(), cursor.clone());
-        });
-    }
-
-    /// Notes a place from which the matches of a subscription can be numbered.
-    pub fn sequence_checkpoint(&self, subscription: &SubscriptionId, place: SequenceCheckpoint) {
-        self.change(subscription, |pending| {
-            pending.sequence_checkpoints.push((subscription.clone(), place));
-        });
-    }
-
-    /// Notes a receipt that came with an acknowledgement, and the key that has signed it, before the cursor that
-    /// passes its event.
-    pub fn receipt(&self, receipt: KeptReceipt, signer: ReceiptKey) {
-        let of = receipt.key.subscription.clone();
-        self.change(&of, |pending| {
-            pending.receipts.push(receipt);
-            pending.receipt_keys.insert(signer);
-        });
-    }
-
-    /// Notes an attempt and what follows from it.
-    pub fn record(&self, delivery: &Delivery, outcome: &AttemptOutcome) {
-        let key = delivery.key();
-        let (attempt, receipt) = (outcome.attempt(delivery), outcome.signed_receipt(delivery));
-        let signer = outcome.receipt_signer().cloned();
-        self.change(&key.subscription, |pending| {
-            pending.attempts.push(attempt);
-            pending.receipts.extend(receipt);
-            pending.receipt_keys.extend(signer);
-            match outcome.verdict {
-                // A first attempt that succeeds has left nothing to drop, unless there was one
-                // before a crash that kept a dead letter and no cursor that has passed it.
-                Verdict::Delivered
-                    if delivery.first_attempt.is_none()
-                        && delivery.entry.position > self.ownership.before => {}
-                Verdict::Delivered => {
-                    pending.retries.insert(key.clone(), None);
-                }
-                Verdict::Retry { due } => {
-                    let first_attempt = delivery.first_attempt.unwrap_or(outcome.began);
-                    let retry = delivery.to_retry(first_attempt, due);
-                    pending.retries.insert(key.clone(), Some(retry));
-                }
-                Verdict::GiveUp(reason) => {
-                    pending.retries.insert(key.clone(), None);
-                    pending.dead_letters.push(outcome.dead_letter(delivery, reason));
-                }
-            }
-        });
-    }
-
-    /// Notes a delivery that was given up without an attempt, and that it no longer waits.
-    ///
-    /// Both are written together: what waited may have been a dead letter before, and whoever
-    /// settles it later would take the new one for that.
-    pub fn give_up(&self, letter: DeadLetter) {
-        let of = letter.key.subscription.clone();
-        self.change(&of, |pending| {
-            pending.retries.insert(letter.key.clone(), None);
-            pending.dead_letters.push(letter);
-        });
-    }
-
-    /// Notes that a delivery no longer waits.
-    pub fn settle(&self, key: DeliveryKey) {
-        let of = key.subscription.clone();
-        self.change(&of, |pending| {
-            pending.retries.insert(key, None);
-        });
-    }
-
-    /// Notes that a delivery waits for its next attempt.
-    pub fn retry(&self, retry: Retry) {
-        let of = retry.key.subscription.clone();
-        self.change(&of, |pending| {
-            pending.retries.insert(retry.key.clone(), Some(retry));
-        });
     }
 
     /// Forgets what is not written yet of a subscription that is being removed, once what is being
@@ -247,7 +170,7 @@ impl Ledger {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: what is being written is ended by the next who writes.
+    /// Cancel safe: what is being written is ended by [`run`](Self::run), or by the next who writes.
     ///
     /// # Errors
     ///
@@ -265,7 +188,11 @@ impl Ledger {
             return Ok(());
         }
         let (state, changes) = (Arc::clone(&self.state), pending.into_changes(self.epoch()));
-        let commit = Box::pin(async move { state.commit(changes).await });
+        // A store that panics has failed: what it was given is lost, and must not be asked for again.
+        let commit = Box::pin(async move {
+            let committed = guarded(state.commit(changes)).await;
+            committed.unwrap_or(Err(CommitError::Failed(LogError::Broken)))
+        });
         *writing = Some(Writing { batch, since, commit });
         self.end(&mut writing).await
     }
@@ -274,7 +201,10 @@ impl Ledger {
     async fn end(&self, writing: &mut Option<Writing>) -> Result<(), LogError> {
         let Some(in_flight) = writing else { return Ok(()) };
         let (batch, since) = (in_flight.batch, in_flight.since);
+        // Whoever is cancelled here leaves it to the loop, which may wait for a note.
+        let left = NotesIfLeft::new(&self.noted);
         let written = (&mut in_flight.commit).await;
+        left.forget();
         *writing = None;
         match written {
             Ok(()) => {
@@ -300,6 +230,16 @@ impl Ledger {
                 Err(error)
             }
         }
+    }
+
+    /// Ends what someone began to write and has left.
+    async fn end_what_was_left(&self) -> Result<(), LogError> {
+        let mut writing = self.writing.lock().await;
+        // What found no room is noted again.
+        self.end(&mut writing).await.or_else(|error| match error {
+            LogError::Full { .. } => Ok(()),
+            other => Err(other),
+        })
     }
 
     /// Drops everything and stops whoever would note more: another owner has taken over.
@@ -378,6 +318,7 @@ impl Ledger {
             let since = self.pending().since;
             let Some(since) = since else {
                 self.noted.notified().await;
+                self.end_what_was_left().await?;
                 continue;
             };
             let waited = self.clock.now().since(since);

@@ -7,13 +7,14 @@
 mod delivery;
 mod handshake_schedule;
 mod ledger;
+mod noting;
 mod pending_changes;
 mod receipts;
 mod recording;
 mod schedule;
 mod signal;
 
-pub use delivery::{AttemptResult, Delivery, Reason, Verdict};
+pub use delivery::{AttemptResult, Delivery, Reason, Verdict, rank};
 pub use handshake_schedule::{HandshakeConfig, HandshakeEnd};
 pub use ledger::Ledger;
 #[cfg(test)]

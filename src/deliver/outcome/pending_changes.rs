@@ -4,14 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Attempt, Changes, Cursor, DeadLetter, DeliveryKey, FencingEpoch, KeptReceipt, ReceiptKey,
-    Retry, SequenceCheckpoint,
+    Attempt, Changes, Cursor, DeadLetter, DeliveryKey, FencingEpoch, KeptReceipt, Position,
+    ReceiptKey, Retry, SequenceCheckpoint,
 };
 
 /// How many attempts may wait for room; then the oldest are dropped. Nothing follows from them.
 pub const MOST_ATTEMPTS: usize = 16 * 1024;
 /// So many removed subscriptions are remembered: whatever still served an older one has ended.
 const REMOVED: usize = 4096;
+
+/// How far a cursor has come: what is settled, up to which number, and how much ahead of it.
+type CursorPlace = (Position, u64, u64);
+
+fn place(cursor: &Cursor) -> CursorPlace {
+    let ahead = cursor.ahead.ranges().iter().map(|(first, last)| last - first + 1).sum();
+    (cursor.settled, cursor.sequence, ahead)
+}
 
 /// The notes of a ledger, which are written together.
 #[derive(Default)]
@@ -28,6 +36,8 @@ pub(super) struct PendingChanges {
     pub(super) attempts: Vec<Attempt>,
     pub(super) receipts: Vec<KeptReceipt>,
     pub(super) receipt_keys: BTreeSet<ReceiptKey>,
+    /// How far each subscription had come by what was noted, written or not.
+    furthest: BTreeMap<SubscriptionId, CursorPlace>,
     /// Removed subscriptions, and how many were removed before each. A map, because every note looks
     /// its subscription up.
     removed: BTreeMap<SubscriptionId, u64>,
@@ -39,7 +49,20 @@ impl PendingChanges {
     /// Takes what was noted, and still knows whose notes not to take.
     pub(super) fn take(&mut self) -> Self {
         let (removed, batch) = (std::mem::take(&mut self.removed), self.batch + 1);
-        std::mem::replace(self, Self { batch, removed, fenced: self.fenced, ..Self::default() })
+        let furthest = std::mem::take(&mut self.furthest);
+        let next = Self { batch, removed, furthest, fenced: self.fenced, ..Self::default() };
+        std::mem::replace(self, next)
+    }
+
+    /// Notes a cursor, unless the subscription has come further already: whoever notes one may have been
+    /// overtaken since it read it.
+    pub(super) fn advance(&mut self, subscription: &SubscriptionId, cursor: &Cursor) {
+        let place = place(cursor);
+        let furthest = self.furthest.entry(subscription.clone()).or_insert(place);
+        if place >= *furthest {
+            *furthest = place;
+            self.cursors.insert(subscription.clone(), cursor.clone());
+        }
     }
 
     /// How many there are.
@@ -76,6 +99,7 @@ impl PendingChanges {
             attempts,
             receipts,
             receipt_keys: receipt_keys.into_iter().collect(),
+            furthest: std::mem::take(&mut self.furthest),
             removed: std::mem::take(&mut self.removed),
             fenced: self.fenced,
         };
@@ -121,6 +145,7 @@ impl PendingChanges {
     /// Forgets everything of a subscription, which is removed until it is [`opened`](Self::open).
     pub(super) fn remove(&mut self, subscription: &SubscriptionId) {
         self.cursors.remove(subscription);
+        self.furthest.remove(subscription);
         self.sequence_checkpoints.retain(|(owner, _)| owner != subscription);
         self.retries.retain(|key, _| key.subscription != *subscription);
         self.dead_letters.retain(|letter| letter.key.subscription != *subscription);
@@ -138,5 +163,6 @@ impl PendingChanges {
     /// A subscription of this name is not removed any more.
     pub(super) fn open(&mut self, subscription: &SubscriptionId) {
         self.removed.remove(subscription);
+        self.furthest.remove(subscription);
     }
 }

@@ -107,7 +107,8 @@ pub struct SinkAnswer {
 impl SinkAnswer {
     /// An answer of this kind, without words.
     pub fn new(kind: AnswerKind) -> Self {
-        let (detail, body) = (Arc::from(""), Bytes::new());
+        // The text without characters is one for all.
+        let (detail, body) = (Arc::default(), Bytes::new());
         Self { kind, status: None, retry_after: None, detail, body }
     }
 
@@ -131,7 +132,8 @@ impl SinkAnswer {
 
     /// Makes a yes count as a failure, because the receipt that it must carry is not there.
     pub fn without_receipt(self, fault: ReceiptFault) -> Self {
-        let detail = format!("no valid receipt: {fault}").into();
+        let more = if self.detail.is_empty() { "" } else { &format!(" ({})", self.detail) };
+        let detail = format!("no valid receipt: {fault}{more}").into();
         Self { kind: AnswerKind::Later(Health::Well), detail, ..self }
     }
 

@@ -43,7 +43,7 @@ pub(super) fn structured(parcel: Parcel) -> String {
     }
     put("specversion", "1.0".to_owned());
     put("datacontenttype", "application/jwt".to_owned());
-    put("data", token);
+    put("data", token.into());
     event.extend(extensions.iter().map(|(name, value)| (name.to_string(), value.to_json())));
     Value::Object(event).to_string()
 }
@@ -107,7 +107,7 @@ mod tests {
             sequence: Some(3),
             replay: Some("again".parse().unwrap()),
             attempt: 1,
-            token: "a.b.c".to_owned(),
+            token: "a.b.c".to_owned().into(),
         };
         let body = body(ContentMode::Structured, parcel);
         let event: Value = serde_json::from_slice(&body).unwrap();

@@ -6,8 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use url::Url;
 
-use crate::deliver::sink::SinkAnswer;
+use crate::deliver::sink::{BodyCut, SinkAnswer};
 use crate::event::{AttributeName, AttributeValue, ConsumerId, EventId, ReplayId, SubscriptionId};
+use crate::seal::TokenText;
 use crate::subscriptions::{Challenge, ContentMode, SealedCredential, Subscription};
 
 /// A sink, and how it is spoken to.
@@ -23,6 +24,8 @@ pub struct SinkTarget {
     pub credential: Option<SealedCredential>,
     /// In which form its consumer wants its events.
     pub content_mode: ContentMode,
+    /// Whether its answers may hold receipts.
+    pub gives_receipts: bool,
     /// How long it may take to answer.
     pub timeout: Duration,
 }
@@ -36,6 +39,7 @@ impl SinkTarget {
             sink: subscription.sink.clone()?,
             credential: subscription.credential.clone(),
             content_mode: subscription.document.config.content_mode,
+            gives_receipts: subscription.receipts.is_some(),
             timeout,
         })
     }
@@ -59,7 +63,7 @@ pub struct Parcel {
     /// Which attempt this is, from 1.
     pub attempt: u32,
     /// The sealed event.
-    pub token: String,
+    pub token: TokenText,
 }
 
 impl Parcel {
@@ -81,6 +85,9 @@ pub enum ChallengeError {
     /// It refused the challenge.
     #[error("the sink answered the challenge with {}", .0.words)]
     Refused(ChallengeRefusal),
+    /// It said yes, and the body that has to hold the nonce is not whole.
+    #[error("the sink answered the challenge with status {0} and not to the end: {1}")]
+    Cut(u16, BodyCut),
     /// Its answer holds no nonce; this is how it would be right.
     #[error("the sink's answer does not hold the nonce: {0}")]
     NotAnswered(&'static str),
@@ -96,6 +103,7 @@ impl ChallengeError {
             Self::Refused(refusal) => refusal.retry_after,
             Self::NoConsent(_)
             | Self::NoAnswer(_)
+            | Self::Cut(..)
             | Self::NotAnswered(_)
             | Self::WrongAnswer(_) => None,
         }

@@ -1,23 +1,23 @@
 //! Speaks to HTTP sinks.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::{CONTENT_TYPE, InvalidHeaderName, InvalidHeaderValue, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 
 use crate::ambient::Clock;
+use crate::deliver::sink::answer_body::wait_for_body;
 use crate::deliver::sink::connection::Connections;
 use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of, refusal_of};
-use crate::deliver::sink::http_request::HttpRequest;
+use crate::deliver::sink::http_request::{HttpRequest, UnsendableHeader};
 use crate::deliver::sink::retry_after::retry_after;
 use crate::deliver::sink::{
-    AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, Destination, Parcel, SinkAnswer,
-    SinkTarget,
+    AnswerKind, AttemptFailure, BodyCut, ChallengeAnswer, ChallengeError, Destination, Parcel,
+    SinkAnswer, SinkTarget,
 };
-use crate::egress::{ExchangeError, GuardedClient, GuardedClients, GuardedRequest};
+use crate::egress::{ExchangeError, GuardedAnswer, GuardedClient, GuardedClients, GuardedRequest};
 use crate::event::SubscriptionId;
 use crate::subscriptions::{Challenge, ChallengeReply};
 use crate::telemetry::error_chain;
@@ -48,16 +48,16 @@ impl HttpDestination {
         &self.connections
     }
 
-    /// Sends a request, under its credential if it has one, and gives the whole response with up to
-    /// 16 KiB of its body.
+    /// Sends a request, under its credential if it has one, and gives the response with up to 16 KiB of
+    /// its body, as much as has come of them.
     ///
     /// # Errors
     ///
-    /// Later: there was no complete response in time, the address is not allowed for now, or the
+    /// Later: there was no head of a response in time, the address is not allowed for now, or the
     /// token endpoint of the credential gives no token.
     pub async fn exchange(&self, request: HttpRequest) -> Result<HttpExchange, SinkAnswer> {
         if let Some(credential) = &request.target.credential {
-            return self.exchange_as(credential, &request).await;
+            return Box::pin(self.exchange_as(credential, &request)).await;
         }
         let client = self.clients.client_for(&request.target.sink);
         let client = client.map_err(SinkAnswer::not_dialed)?;
@@ -71,7 +71,7 @@ impl HttpDestination {
         wanted: HttpRequest,
         more: HeaderMap,
     ) -> Result<HttpExchange, SinkAnswer> {
-        let headers = headers(&wanted, more)?;
+        let headers = if more.is_empty() { wanted.headers } else { together(more, wanted.headers) };
         let request = GuardedRequest {
             method: wanted.method,
             url: &wanted.target.sink,
@@ -80,17 +80,26 @@ impl HttpDestination {
             body_limit: BODY_LIMIT,
             patience: wanted.target.timeout,
         };
+        let SinkTarget { subscription, timeout, .. } = &*wanted.target;
         let answer = client
-            .exchange(request)
+            .answer(request, |status| wait_for_body(status, wanted.awaits_proof, *timeout))
             .await
-            .map_err(|error| failure(&wanted.target.subscription, &error))?;
-        let (head, body) = answer.into_parts();
+            .map_err(|error| failure(subscription, &error))?;
+        let GuardedAnswer { head, body, cut } = answer;
+        if let Some(cut) = &cut {
+            tracing::info!(
+                subscription.id = %subscription,
+                error = %error_chain(cut),
+                "The sink of subscription {subscription} answers {} and not to the end", head.status,
+            );
+        }
         let told = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         Ok(HttpExchange {
             status: head.status.as_u16(),
             retry_after: told(RETRY_AFTER.as_str()).and_then(|value| self.retry_after(value)),
             allowed_origin: told("webhook-allowed-origin").map(str::to_owned),
             body,
+            cut: cut.as_ref().map(BodyCut::of),
         })
     }
 
@@ -104,7 +113,10 @@ impl HttpDestination {
 impl Destination for HttpDestination {
     async fn deliver(&self, target: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer {
         let now = self.clock.now().unix_seconds();
-        let exchange = self.exchange(HttpRequest::event(Arc::clone(target), parcel, now)).await;
+        let exchange = match HttpRequest::event(Arc::clone(target), parcel, now) {
+            Ok(request) => self.exchange(request).await,
+            Err(error) => Err(unsendable(&error)),
+        };
         exchange.map_or_else(|answer| answer, answer_of)
     }
 
@@ -121,8 +133,11 @@ impl Destination for HttpDestination {
         target: &Arc<SinkTarget>,
         origin: &str,
     ) -> Result<(), ChallengeError> {
-        let exchange = self.exchange(HttpRequest::consent(Arc::clone(target), origin)).await;
-        match exchange.ok().and_then(|exchange| exchange.allowed_origin) {
+        let exchange = match HttpRequest::consent(Arc::clone(target), origin) {
+            Ok(request) => self.exchange(request).await.ok(),
+            Err(_) => None,
+        };
+        match exchange.and_then(|exchange| exchange.allowed_origin) {
             Some(allowed) if allowed != "*" && !allowed.eq_ignore_ascii_case(origin) => {
                 Err(ChallengeError::NoConsent(OTHER_ORIGINS))
             }
@@ -138,11 +153,16 @@ impl Destination for HttpDestination {
         challenge: &Challenge,
     ) -> Result<ChallengeAnswer, ChallengeError> {
         let now = self.clock.now().unix_seconds();
-        let request = HttpRequest::challenge(Arc::clone(target), parcel, now);
-        let exchange = self.exchange(request).await;
+        let exchange = match HttpRequest::challenge(Arc::clone(target), parcel, now) {
+            Ok(request) => self.exchange(request).await,
+            Err(error) => Err(unsendable(&error)),
+        };
         let exchange = exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
         if kind_of(exchange.status) != AnswerKind::Delivered {
             return Err(ChallengeError::Refused(refusal_of(&exchange, challenge)));
+        }
+        if let Some(cut) = exchange.cut {
+            return Err(ChallengeError::Cut(exchange.status, cut));
         }
         match challenge.reply(&exchange.body) {
             ChallengeReply::Right => Ok(ChallengeAnswer::Proved),
@@ -152,26 +172,17 @@ impl Destination for HttpDestination {
     }
 }
 
-/// Why a header cannot be sent.
-#[derive(Debug, thiserror::Error)]
-enum UnsendableHeader {
-    #[error(transparent)]
-    Name(#[from] InvalidHeaderName),
-    #[error(transparent)]
-    Value(#[from] InvalidHeaderValue),
+/// The headers of a credential, and those of a request behind them.
+fn together(mut headers: HeaderMap, own: HeaderMap) -> HeaderMap {
+    for (name, value) in &own {
+        headers.append(name, value.clone());
+    }
+    headers
 }
 
-/// All headers of a request.
-fn headers(wanted: &HttpRequest, more: HeaderMap) -> Result<HeaderMap, SinkAnswer> {
-    let mut headers = more;
-    headers.append(CONTENT_TYPE, HeaderValue::from_static(wanted.content_type));
-    let add = |(name, value): &(Cow<'static, str>, String)| {
-        headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
-        Ok::<_, UnsendableHeader>(())
-    };
-    let added = wanted.headers.iter().try_for_each(add);
-    added.map_err(|error| SinkAnswer::failed(AttemptFailure::Broken, &error.to_string()))?;
-    Ok(headers)
+/// A request that cannot be written.
+fn unsendable(error: &UnsendableHeader) -> SinkAnswer {
+    SinkAnswer::failed(AttemptFailure::Broken, &error.to_string())
 }
 
 /// The consumer is told in one word what the log has in full: the causes name what the gateway's

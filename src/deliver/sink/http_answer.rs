@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::deliver::sink::answer_body::noted;
 use crate::deliver::sink::content::SetError;
 use crate::deliver::sink::excerpt::excerpt;
-use crate::deliver::sink::{AnswerKind, ChallengeRefusal, Health, SinkAnswer};
+use crate::deliver::sink::{AnswerKind, BodyCut, ChallengeRefusal, Health, SinkAnswer};
 use crate::subscriptions::Challenge;
 
 /// The longest word of a body that is shown.
@@ -19,8 +20,10 @@ pub struct HttpExchange {
     pub retry_after: Option<Duration>,
     /// Which origins may post to the sink, if it says so (CloudEvents webhooks, section 4.2).
     pub allowed_origin: Option<String>,
-    /// The first 16 KiB of its body.
+    /// The first 16 KiB of its body, as far as they have come.
     pub body: Vec<u8>,
+    /// How the body ended, if that was before its end.
+    pub cut: Option<BodyCut>,
 }
 
 /// What a status code means for the event that was posted (RFC 9110, section 15).
@@ -39,9 +42,10 @@ pub(super) const fn kind_of(status: u16) -> AnswerKind {
 }
 
 /// What a response means, with what the sink says of a refusal: the code and words of RFC 8935, or
-/// the beginning of the body.
+/// the beginning of the body. Its status decides, also where the body broke off; what has come of a
+/// yes then proves nothing.
 pub(super) fn answer_of(exchange: HttpExchange) -> SinkAnswer {
-    let HttpExchange { status, retry_after, body, .. } = exchange;
+    let HttpExchange { status, retry_after, body, cut, .. } = exchange;
     let error = (status == 400).then(|| SetError::read(&body)).flatten();
     let kind = match &error {
         // The consumer's keys have turned, and the next token is sealed with new ones.
@@ -50,7 +54,10 @@ pub(super) fn answer_of(exchange: HttpExchange) -> SinkAnswer {
     };
     let answer = SinkAnswer { status: Some(status), retry_after, ..SinkAnswer::new(kind) };
     if answer.is_yes() {
-        return SinkAnswer { body: body.into(), ..answer };
+        return match cut {
+            None => SinkAnswer { body: body.into(), ..answer },
+            Some(cut) => SinkAnswer { detail: cut.word().into(), ..answer },
+        };
     }
     let detail = match error {
         Some(SetError { code, description }) => {
@@ -58,20 +65,23 @@ pub(super) fn answer_of(exchange: HttpExchange) -> SinkAnswer {
         }
         None => excerpt(&String::from_utf8_lossy(&body), LONGEST_WORD),
     };
-    SinkAnswer { detail: detail.into(), ..answer }
+    SinkAnswer { detail: noted(cut, detail).into(), ..answer }
 }
 
 /// What a response means that is no yes to a challenge: its status and, if it has them, the code and
 /// words of RFC 8935. Nothing else of its body is shown, because the nonce may be in it.
 pub(super) fn refusal_of(exchange: &HttpExchange, challenge: &Challenge) -> ChallengeRefusal {
-    let HttpExchange { status, retry_after, body, .. } = exchange;
+    let HttpExchange { status, retry_after, body, cut, .. } = exchange;
     let error = SetError::read(body);
     let words = match &error {
         Some(SetError { code, description }) => {
             let said = excerpt(&format!("{code}: {description}"), LONGEST_WORD);
             format!("status {status} instead of 200, {}", challenge.hidden_in(&said))
         }
-        None => format!("status {status} instead of 200"),
+        None => match cut {
+            None => format!("status {status} instead of 200"),
+            Some(cut) => format!("status {status} instead of 200, {cut}"),
+        },
     };
     let asks_for_another_key =
         *status == 400 && error.as_ref().is_some_and(SetError::asks_for_another_key);
@@ -89,7 +99,12 @@ mod tests {
 
     fn response(status: u16, body: &str) -> SinkAnswer {
         let body = body.as_bytes().to_vec();
-        answer_of(HttpExchange { status, retry_after: None, allowed_origin: None, body })
+        answer_of(exchange(status, body, None))
+    }
+
+    fn exchange(status: u16, body: Vec<u8>, cut: Option<BodyCut>) -> HttpExchange {
+        let retry_after = Some(Duration::from_secs(7));
+        HttpExchange { status, retry_after, allowed_origin: None, body, cut }
     }
 
     /// The word of the verdict after one attempt, without and with patience for refusals.
@@ -183,9 +198,7 @@ mod tests {
         let event = challenge.to_event("", Timestamp::EPOCH);
         let nonce = event["data"]["challenge"].as_str().unwrap();
         let refusal = |status, body: &str| {
-            let (retry_after, body) = (Some(Duration::from_secs(7)), body.as_bytes().to_vec());
-            let exchange = HttpExchange { status, retry_after, allowed_origin: None, body };
-            refusal_of(&exchange, &challenge)
+            refusal_of(&exchange(status, body.as_bytes().to_vec(), None), &challenge)
         };
 
         assert_eq!(refusal(503, "<html>").words, "status 503 instead of 200");
@@ -197,6 +210,29 @@ mod tests {
         assert!(refused.asks_for_another_key && !refusal(401, &said).asks_for_another_key);
         let long = format!(r#"{{"err":"access_denied","description":"{}"}}"#, "no ".repeat(9999));
         assert!(refusal(403, &long).words.len() < 600);
+    }
+
+    #[test]
+    fn the_status_decides_however_the_body_ends_and_what_has_come_of_a_yes_proves_nothing() {
+        for status in 200..=599 {
+            let whole = response(status, "");
+            for cut in [BodyCut::Broken, BodyCut::Stalled] {
+                let body = b"some words".to_vec();
+                let answer = answer_of(exchange(status, body, Some(cut)));
+
+                let kept = (answer.kind, answer.status, answer.retry_after);
+                assert_eq!(kept, (whole.kind, whole.status, whole.retry_after), "{status}");
+                assert!(answer.body.is_empty(), "{status}");
+                let words = if answer.is_yes() { "" } else { ": some words" };
+                assert_eq!(*answer.detail, format!("{cut}{words}"), "{status}");
+            }
+        }
+        let cut = answer_of(exchange(200, b"a.b.c".to_vec(), Some(BodyCut::Broken)));
+        let without = cut.without_receipt(ReceiptFault::Missing);
+        assert_eq!(*without.detail, *"no valid receipt: missing (body-cut)");
+        let challenge = Challenge::new(Timestamp::EPOCH, &SeededEntropy::new(1));
+        let refused = refusal_of(&exchange(503, Vec::new(), Some(BodyCut::Stalled)), &challenge);
+        assert_eq!(refused.words, "status 503 instead of 200, body-stalled");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod answer;
+mod answer_body;
 mod connection;
 mod content;
 mod destination;
@@ -18,6 +19,7 @@ mod http_request;
 mod retry_after;
 
 pub use answer::{AnswerKind, AttemptFailure, Health, SinkAnswer};
+pub use answer_body::BodyCut;
 #[cfg(test)]
 pub use connection::Connections;
 pub use destination::{

@@ -231,3 +231,23 @@ async fn what_waits_for_a_sink_that_is_not_asked_expires_though_it_is_its_turn()
     stage.ledger.flush().await.unwrap();
     assert_eq!(expired(&stage).await, [2, 3]);
 }
+
+#[tokio::test]
+async fn a_full_disk_keeps_no_command_and_no_end_waiting() {
+    let (stage, recorder) = waiting(&json!({"backlog": {"maximumEvents": 1}})).await;
+    stage.append(&["a", "b", "c"]).await;
+    stage.log.fill(true);
+    let working = start(&stage, &recorder).await;
+    until("two have expired", || working.standing.borrow().sequence == 2).await;
+
+    let (answer, held) = tokio::sync::oneshot::channel();
+    working.commands.send(WorkerCommand::Hold(answer)).await.unwrap();
+    let held = tokio::time::timeout(Duration::from_secs(5), held).await;
+    assert!(matches!(held, Ok(Ok(()))), "a change of the subscription waits for the disk");
+    stage.tasks.stopping().cancel();
+    until("it ends", || working.end.is_finished()).await;
+
+    stage.log.fill(false);
+    stage.ledger.flush().await.unwrap();
+    assert_eq!(expired(&stage).await, [1, 2]);
+}

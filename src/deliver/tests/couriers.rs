@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::ambient::{Clock as _, SeededEntropy};
+use crate::ambient::{Clock, SeededEntropy};
 use crate::deliver::limits::{
     Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, OperatorLimits, Sinks,
 };
@@ -15,7 +15,8 @@ use crate::deliver::outcome::DeliverySignals;
 use crate::deliver::sink::{AnswerKind, Health};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::worker::{
-    Courier, DeliveryContext, Followed, Inbox, WorkerCommand, WorkerStanding,
+    DeliveryContext, DeliveryEnd, Followed, Inbox, ServedSubscription, WorkerCommand,
+    WorkerStanding,
 };
 use crate::event::{ChainValue, CloudEvent, EventId};
 use crate::eventlog::{
@@ -23,51 +24,43 @@ use crate::eventlog::{
     DeliveryState as _, Log as _, Page, Position, RemoteStore, Retry, Store,
 };
 use crate::seal::PlaceClaims;
+use crate::subscriptions::Subscription;
 
 /// A sink that is not itself.
-pub(super) const FAILS: Act = Act::Say(AnswerKind::Later(Health::Failed));
+pub(crate) const FAILS: Act = Act::Say(AnswerKind::Later(Health::Failed));
 
 /// A courier at work.
-pub(super) struct Working {
-    limiter: Arc<AttemptLimiter>,
+pub(crate) struct Working {
+    pub(crate) limiter: Arc<AttemptLimiter>,
     pub(super) inbox: Arc<Inbox>,
     followed: Arc<Followed>,
-    pub(super) commands: mpsc::Sender<WorkerCommand>,
-    pub(super) standing: watch::Receiver<WorkerStanding>,
-    pub(super) end: JoinHandle<()>,
+    pub(crate) commands: mpsc::Sender<WorkerCommand>,
+    pub(crate) standing: watch::Receiver<WorkerStanding>,
+    pub(crate) end: JoinHandle<()>,
+    _changes: watch::Sender<Arc<Subscription>>,
 }
 
-pub(super) async fn start(stage: &Stage, recorder: &Arc<Recorder>) -> Working {
+pub(crate) async fn start(stage: &Stage, recorder: &Arc<Recorder>) -> Working {
     start_on(Store::of(&stage.log), stage, recorder).await
 }
 
 async fn start_on(store: Store, stage: &Stage, recorder: &Arc<Recorder>) -> Working {
+    start_at(Arc::new(stage.clock.clone()), store, stage, recorder).await
+}
+
+/// Starts a courier that is told the time by this clock.
+pub(super) async fn start_at(
+    clock: Arc<dyn Clock>,
+    store: Store,
+    stage: &Stage,
+    recorder: &Arc<Recorder>,
+) -> Working {
     let state = store.state.load().await.unwrap();
     let id = &stage.subscription.id;
     let cursor = state.cursors.iter().find(|(owner, _)| owner == id);
     let cursor =
         cursor.map_or_else(|| Cursor::starting(id, Position::START), |(_, cursor)| cursor.clone());
-    let context = Arc::new(DeliveryContext {
-        store,
-        ledger: Arc::clone(&stage.ledger),
-        attempter: stage.attempter(Arc::clone(recorder) as _),
-        clock: Arc::new(stage.clock.clone()),
-        tasks: stage.tasks.clone(),
-        allowance: Allowance {
-            parallel: 2,
-            rate: None,
-            operator_limits: OperatorLimits::default(),
-        },
-        backlog: BacklogLimit::default(),
-        sinks: Arc::new(Sinks::new(
-            BreakerConfig::default(),
-            Arc::new(SeededEntropy::new(1)),
-            DeliverySignals::channel().0,
-        )),
-        signals: DeliverySignals::channel().0,
-        pause_after: Duration::from_hours(5 * 24),
-        decider: stage.decider(),
-    });
+    let context = Arc::new(context(clock, store, stage, recorder));
     let followed = Arc::new(Followed::default());
     let inbox = Arc::new(Inbox::new(Arc::clone(&followed)));
     let (commands, receiver) = mpsc::channel(8);
@@ -75,10 +68,38 @@ async fn start_on(store: Store, stage: &Stage, recorder: &Arc<Recorder>) -> Work
     let kept = (cursor, state.retries);
     let limiter =
         Arc::new(AttemptLimiter::new(&subscription, &context.sinks, context.allowance, None));
-    let served = (subscription, Arc::clone(&limiter));
-    let (courier, standing) = Courier::new(context, served, Arc::clone(&inbox), receiver, kept);
-    let end = stage.tasks.spawn(courier.run());
-    Working { limiter, inbox, followed, commands, standing, end }
+    let changes = watch::Sender::new(subscription);
+    let served = (changes.subscribe(), DeliveryEnd::Push(Arc::clone(&limiter)));
+    let (serving, standing) =
+        ServedSubscription::new(context, served, Arc::clone(&inbox), receiver, &kept);
+    let end = stage.tasks.spawn(serving.run(kept));
+    Working { limiter, inbox, followed, commands, standing, end, _changes: changes }
+}
+
+/// What a worker of a stage works with.
+pub(super) fn context(
+    clock: Arc<dyn Clock>,
+    store: Store,
+    stage: &Stage,
+    recorder: &Arc<Recorder>,
+) -> DeliveryContext {
+    let allowance =
+        Allowance { parallel: 2, rate: None, operator_limits: OperatorLimits::default() };
+    let signals = DeliverySignals::channel().0;
+    let entropy = Arc::new(SeededEntropy::new(1));
+    DeliveryContext {
+        store,
+        ledger: Arc::clone(&stage.ledger),
+        attempter: stage.attempter(Arc::clone(recorder) as _),
+        clock,
+        tasks: stage.tasks.clone(),
+        allowance,
+        backlog: BacklogLimit::default(),
+        sinks: Arc::new(Sinks::new(BreakerConfig::default(), entropy, signals.clone())),
+        signals,
+        pause_after: Duration::from_hours(5 * 24),
+        decider: stage.decider(),
+    }
 }
 
 #[tokio::test]

@@ -112,6 +112,7 @@ async fn holds(begins: Vec<u64>, crash: usize, settled: Vec<u64>, after: u64) {
             open: 0,
             retrying: 0,
             blocked: 0,
+            oldest_retry: None,
         },
         subscription: again,
         acknowledged: None,

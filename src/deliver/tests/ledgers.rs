@@ -298,6 +298,83 @@ async fn what_ends_after_its_subscription_was_removed_is_not_written() {
     assert_eq!(note().await, (1, 1), "a new subscription of the same name");
 }
 
+#[tokio::test]
+async fn of_two_notes_of_a_cursor_the_one_that_is_further_counts() {
+    let stage = Stage::new().await;
+    let id = &stage.subscription.id;
+    let kept = async || {
+        stage.ledger.flush().await.unwrap();
+        stage.log.load().await.unwrap().cursors.remove(0).1
+    };
+    let at = |position: u64, sequence: u64, ahead: &[u64]| {
+        let mut cursor = Cursor { sequence, ..Cursor::starting(id, Position(position)) };
+        for number in ahead {
+            cursor.ahead.insert(*number);
+        }
+        cursor
+    };
+    stage.ledger.cursor(id, &at(7, 3, &[5]));
+    stage.ledger.cursor(id, &at(6, 3, &[5, 6, 7]));
+    assert_eq!(kept().await, at(7, 3, &[5]));
+
+    // Whoever was overtaken while the other was written is, too.
+    stage.ledger.cursor(id, &at(7, 3, &[]));
+    stage.ledger.cursor(id, &at(6, 4, &[]));
+    stage.ledger.expire(id, Vec::new(), &at(7, 2, &[3]));
+    assert_eq!(kept().await, at(7, 3, &[5]));
+    stage.ledger.cursor(id, &at(7, 3, &[5, 9]));
+    assert_eq!(kept().await, at(7, 3, &[5, 9]));
+
+    // What found no room is as far.
+    stage.ledger.cursor(id, &at(8, 4, &[]));
+    stage.log.fill(true);
+    stage.ledger.try_flush().await.unwrap_err();
+    stage.ledger.cursor(id, &at(7, 3, &[5, 9]));
+    stage.log.fill(false);
+    assert_eq!(kept().await, at(8, 4, &[]));
+
+    // A subscription that is made anew begins where it begins.
+    stage.ledger.forget(id).await.unwrap();
+    stage.ledger.open(id);
+    stage.ledger.cursor(id, &at(2, 0, &[]));
+    assert_eq!(kept().await, at(2, 0, &[]));
+}
+
+#[tokio::test]
+async fn a_batch_whose_writer_was_cancelled_is_ended_by_the_loop() {
+    for full in [false, true] {
+        let stage = Stage::new().await;
+        let remote = RemoteStore::over(Arc::clone(&stage.log));
+        let ledger = owned(&stage, &remote).await;
+        let mut running = std::pin::pin!(ledger.run());
+        assert!(futures_util::poll!(&mut running).is_pending());
+        let id = &stage.subscription.id;
+        ledger.cursor(id, &Cursor::starting(id, Position(1)));
+        let mut waiting = std::pin::pin!(ledger.written());
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        stage.log.fill(full);
+        {
+            // Its asker has gone before the store has answered.
+            let mut left = std::pin::pin!(ledger.try_flush());
+            assert!(futures_util::poll!(&mut left).is_pending());
+            assert!(futures_util::poll!(&mut running).is_pending());
+        }
+
+        let ended = async {
+            tokio::select! {
+                ended = &mut waiting => ended,
+                stopped = &mut running => panic!("{stopped:?}"),
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
+
+        let ended = ended.expect("nobody else notes anything");
+        assert_eq!(matches!(ended, Err(LogError::Full { .. })), full, "{ended:?}");
+        let kept = stage.log.load().await.unwrap().cursors.len();
+        assert_eq!(kept, usize::from(!full));
+    }
+}
+
 /// A ledger of what a new owner delivers, far from its store.
 async fn owned(stage: &Stage, remote: &Arc<RemoteStore>) -> Arc<Ledger> {
     let ownership = Ownership {
@@ -348,7 +425,7 @@ async fn a_courier_ends_once_its_owner_is_fenced() {
 
     remote.acquire().await.unwrap();
     let id = &stage.subscription.id;
-    stage.ledger.cursor(id, &Cursor::starting(id, Position(1)));
+    stage.ledger.cursor(id, &Cursor::starting(id, Position(2)));
     let fenced = stage.ledger.flush().await;
 
     assert!(matches!(fenced, Err(LogError::Fenced)), "{fenced:?}");

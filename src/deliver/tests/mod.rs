@@ -2,7 +2,7 @@
 
 mod attempts;
 mod backlogs;
-mod couriers;
+pub(crate) mod couriers;
 mod deciders;
 mod entitlements;
 mod handshakes;
@@ -10,7 +10,9 @@ mod inboxes;
 mod ledgers;
 mod limiters;
 mod orders;
+mod panics;
 mod proving;
+pub(crate) mod pulled;
 mod readers;
 mod sinks;
 mod sizes;

@@ -76,8 +76,16 @@ fn reading(stage: &Stage, store: &Store) -> SequenceReader {
 fn view(subscription: &Arc<Subscription>, place: &SequenceCheckpoint) -> SubscriptionView {
     let SequenceCheckpoint { position: scanned, sequence, chain } = *place;
     let settled = scanned;
-    let standing =
-        WorkerStanding { scanned, settled, sequence, chain, open: 0, retrying: 0, blocked: 0 };
+    let standing = WorkerStanding {
+        scanned,
+        settled,
+        sequence,
+        chain,
+        open: 0,
+        retrying: 0,
+        blocked: 0,
+        oldest_retry: None,
+    };
     SubscriptionView { standing, subscription: Arc::clone(subscription), acknowledged: None }
 }
 

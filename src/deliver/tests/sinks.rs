@@ -56,6 +56,7 @@ async fn attempt(sink: &str) -> SinkAnswer {
         sink: sink.parse().unwrap(),
         credential: None,
         content_mode: ContentMode::Binary,
+        gives_receipts: false,
         timeout: Duration::from_millis(300),
     };
     let parcel = Parcel {
@@ -66,7 +67,7 @@ async fn attempt(sink: &str) -> SinkAnswer {
         sequence: None,
         replay: None,
         attempt: 1,
-        token: "token".to_owned(),
+        token: "token".to_owned().into(),
     };
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let entropy = Arc::new(SeededEntropy::new(1));

@@ -12,8 +12,8 @@ const fn size_of_what<A, F: Future>(_makes: &impl FnOnce(A) -> F) -> usize {
 fn a_worker_keeps_no_room_for_what_it_does_when_it_is_not_idle() {
     assert!(size_of_what(&Courier::run) <= 768, "{}", size_of_what(&Courier::run));
     assert!(size_of_what(&PullWorker::run) <= 768, "{}", size_of_what(&PullWorker::run));
-    assert!(size_of::<Courier>() <= 1024, "{}", size_of::<Courier>());
-    assert!(size_of::<PullWorker>() <= 512, "{}", size_of::<PullWorker>());
+    assert!(size_of::<Courier<'_>>() <= 1024, "{}", size_of::<Courier<'_>>());
+    assert!(size_of::<PullWorker<'_>>() <= 512, "{}", size_of::<PullWorker<'_>>());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::deliver::worker::OldestRetry;
 use crate::event::EventId;
 use crate::eventlog::{Cursor, Position, Retry, SequenceCheckpoint};
 
@@ -60,6 +61,11 @@ impl AckState {
     /// What was brought back and is not settled again, oldest first.
     pub fn returned(&self) -> Vec<Retry> {
         self.held().returned.values().cloned().collect()
+    }
+
+    /// The oldest event of what was brought back.
+    pub fn oldest_returned(&self) -> Option<OldestRetry> {
+        self.held().returned.first_key_value().map(|(_, retry)| OldestRetry::from(retry))
     }
 
     /// How many numbered matches are not acknowledged, and how many deliveries were brought back.

@@ -1,17 +1,20 @@
 //! What all workers share, what they are told, and where they stand.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::TaskTracker;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::{Allowance, BacklogLimit, Sinks};
 use crate::deliver::outcome::{DeliverySignals, Ledger};
+use crate::deliver::worker::ReplayedMatch;
 use crate::deliver::worker::decider::Decider;
-use crate::event::{ChainValue, EventId, Subject};
-use crate::eventlog::{DeliveryKey, Position, Retry, Store};
+use crate::event::{ChainValue, EventId, ReplayId, Subject, Timestamp};
+use crate::eventlog::{Cursor, DeliveryKey, Entry, Position, Retry, Store};
 use crate::subscriptions::Subscription;
 
 /// What a worker is told. What is large is boxed: the queue of each worker has room for many commands from
@@ -24,12 +27,18 @@ pub enum WorkerCommand {
     Changed(Arc<Subscription>),
     /// Attempt this delivery when it is due.
     Retry(Box<Retry>),
+    /// Attempt this old match as soon as live traffic leaves room, and say what came of it.
+    Replay(Box<ReplayedMatch>),
+    /// Attempt nothing more of this replay.
+    EndReplay(Box<ReplayId>),
     /// The sink may be well again: find out, however long it was to be left alone.
     Nudge,
     /// Nobody wants this dead letter any more: let go on what waits behind it.
     Dismissed(Box<DeliveryKey>),
     /// Say whether a numbered match waits for its turn; this changes nothing.
     Turn(Box<TurnQuestion>),
+    /// Give up these deliveries, as far as they still wait for another attempt.
+    Drop(Box<RetriesToDrop>),
 }
 
 /// Whether a numbered match waits for its turn, asked of its worker.
@@ -41,6 +50,21 @@ pub struct TurnQuestion {
     pub subject: Option<Subject>,
     /// Where the answer goes.
     pub answer: oneshot::Sender<SubjectTurn>,
+}
+
+/// Deliveries that nobody wants another attempt of.
+pub struct RetriesToDrop {
+    /// Which, with their events.
+    pub deliveries: Vec<(DeliveryKey, Arc<Entry>)>,
+    /// Told how many of them have waited.
+    pub answer: oneshot::Sender<usize>,
+}
+
+/// Shows how many, and nothing of their events.
+impl fmt::Debug for RetriesToDrop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RetriesToDrop({})", self.deliveries.len())
+    }
 }
 
 /// Whether a numbered match waits for its turn.
@@ -61,6 +85,17 @@ pub enum SubjectTurn {
     },
 }
 
+/// The oldest event that waits for another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OldestRetry {
+    /// Which one.
+    pub event: EventId,
+    /// Since when it waits: since it was accepted, or tried again where someone has brought it back.
+    pub since: Timestamp,
+    /// When its next attempt is due.
+    pub due: Timestamp,
+}
+
 /// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerStanding {
@@ -78,9 +113,36 @@ pub struct WorkerStanding {
     pub retrying: usize,
     /// Dead letters that hold up the events of their subject.
     pub blocked: usize,
+    /// The oldest of those that wait, but for those of replays.
+    pub oldest_retry: Option<OldestRetry>,
+}
+
+impl From<&Retry> for OldestRetry {
+    fn from(retry: &Retry) -> Self {
+        let event = retry.key.event;
+        let accepted = Timestamp::from_unix_ms(i64::try_from(event.unix_ms()).unwrap_or(i64::MAX));
+        let since = if retry.redriven { retry.first_attempt } else { accepted };
+        Self { event, since, due: retry.due }
+    }
 }
 
 impl WorkerStanding {
+    /// Where a worker begins that goes on from a cursor, with what waits.
+    pub(super) const fn kept(
+        cursor: &Cursor,
+        (retrying, oldest_retry): (usize, Option<OldestRetry>),
+    ) -> Self {
+        let Cursor { settled, sequence, chain, .. } = *cursor;
+        let (scanned, open, blocked) = (settled, 0, 0);
+        Self { scanned, settled, sequence, chain, open, retrying, blocked, oldest_retry }
+    }
+
+    /// Events that its consumer does not have yet, of those that were looked at: in flight or not
+    /// acknowledged, and those that wait for another attempt.
+    pub const fn missing(&self) -> usize {
+        self.open.saturating_add(self.retrying)
+    }
+
     /// Deliveries that wait for their next attempt, beyond which nobody hands the courier more: its
     /// sink has to recover first.
     pub const MOST_RETRIES: usize = 500;
@@ -89,6 +151,19 @@ impl WorkerStanding {
     pub const fn room(&self) -> usize {
         Self::MOST_RETRIES.saturating_sub(self.retrying)
     }
+}
+
+/// What the log kept of a subscription: how far it has come, and what waits for another attempt.
+pub type KeptDeliveries = (Cursor, Vec<Retry>);
+
+/// What reaches a worker, and outlives one that panics.
+pub struct WorkerEnds {
+    pub(super) commands: mpsc::Receiver<WorkerCommand>,
+    pub(super) standing: watch::Sender<WorkerStanding>,
+    /// Whether no matches are taken until the subscription has changed.
+    pub(super) held: bool,
+    /// The attempts that were begun and have not ended.
+    pub(super) attempts: TaskTracker,
 }
 
 /// What all workers share.

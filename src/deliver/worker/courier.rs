@@ -1,10 +1,11 @@
 //! Serves one subscription: takes its matches in order, has each attempted, and keeps
 //! count of what is settled.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::deliver::limits::{AttemptLimiter, BreakerPhase, Permit, Traffic, Wait};
 use crate::deliver::outcome::{Delivery, Verdict};
@@ -14,9 +15,10 @@ use crate::deliver::worker::match_source::{FoundMatch, MatchSource};
 use crate::deliver::worker::order::Order;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
+use crate::deliver::worker::unwritten::Unwritten;
 use crate::deliver::worker::{
-    DeliveryContext, Inbox, Progress, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding,
-    recall,
+    DeliveryContext, Inbox, KeptDeliveries, OldestRetry, Progress, ReplayTicket, SubjectTurn,
+    TurnQuestion, WorkerCommand, WorkerEnds, WorkerStanding, recall,
 };
 use crate::event::Timestamp;
 use crate::eventlog::{Cursor, DeliveryKey, Retry};
@@ -32,12 +34,13 @@ const IDLE_TICK: Duration = Duration::from_secs(5);
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// The worker of one subscription.
-pub struct Courier {
+pub struct Courier<'a> {
     pub(super) context: Arc<DeliveryContext>,
     pub(super) subscription: Arc<Subscription>,
-    commands: mpsc::Receiver<WorkerCommand>,
-    standing: watch::Sender<WorkerStanding>,
+    pub(super) ends: &'a mut WorkerEnds,
     pub(super) progress: Progress,
+    /// What the replays are told whose matches it was handed and has not settled.
+    pub(super) tickets: BTreeMap<DeliveryKey, ReplayTicket>,
     /// The cursor that was noted last.
     noted: Cursor,
     sequence_checkpoints: SequenceCheckpoints,
@@ -45,13 +48,14 @@ pub struct Courier {
     /// Matches that are not numbered yet.
     pub(super) match_source: MatchSource,
     pub(super) expiry: Expiry,
-    pub(super) held: bool,
     pub(super) in_flight: InFlight,
     pub(super) limiter: Arc<AttemptLimiter>,
     /// Tells of changes of the sink's health.
     health: watch::Receiver<u64>,
     /// What the limiter makes it wait for.
     waiting: Option<Wait>,
+    /// What the matches of replays wait for.
+    replays_waiting: Option<Wait>,
     /// Whether the last attempt that began was not a first one.
     was_again: bool,
     pub(super) order: Order,
@@ -61,6 +65,7 @@ pub struct Courier {
     pub(super) is_entitled_anew: bool,
     /// Matches that were given up unasked since the ledger was written.
     pub(super) withheld: usize,
+    pub(super) unwritten: Unwritten,
 }
 
 /// What is attempted next.
@@ -72,48 +77,46 @@ enum Next {
     Again,
 }
 
-impl Courier {
+impl<'a> Courier<'a> {
     /// Goes on from what the log kept of a subscription.
     pub fn new(
         context: Arc<DeliveryContext>,
         (subscription, limiter): (Arc<Subscription>, Arc<AttemptLimiter>),
         inbox: Arc<Inbox>,
-        commands: mpsc::Receiver<WorkerCommand>,
-        (cursor, waiting): (Cursor, Vec<Retry>),
-    ) -> (Box<Self>, watch::Receiver<WorkerStanding>) {
+        ends: &'a mut WorkerEnds,
+        (cursor, waiting): KeptDeliveries,
+    ) -> Box<Self> {
         let progress = Progress::resume(cursor);
         let mut retries = Retries::default();
         for retry in waiting {
             retries.insert(retry);
         }
         let match_source = MatchSource::new(Arc::clone(&context), inbox, progress.scanned());
-        let in_flight = InFlight::new(&context);
+        let in_flight = InFlight::new(&context, &ends.attempts);
         let order = Order::of(&subscription);
-        let standing = watch::Sender::new(stand(&progress, &retries, &order));
-        let watcher = standing.subscribe();
-        let courier = Box::new(Self {
+        Box::new(Self {
             context,
             subscription,
-            commands,
-            standing,
+            ends,
             match_source,
             noted: progress.cursor().clone(),
             sequence_checkpoints: SequenceCheckpoints::default(),
             progress,
+            tickets: BTreeMap::new(),
             retries,
             expiry: Expiry::new(),
-            held: false,
             in_flight,
             health: limiter.watch(),
             limiter,
             waiting: None,
+            replays_waiting: None,
             was_again: false,
             order,
             told: None,
             is_entitled_anew: true,
             withheld: 0,
-        });
-        (courier, watcher)
+            unwritten: Unwritten::default(),
+        })
     }
 
     /// Works until the gateway stops or the subscription is removed, then lets attempts end.
@@ -126,12 +129,13 @@ impl Courier {
             let wake = self.wake_after();
             tokio::select! {
                 () = stopping.cancelled() => break,
-                command = self.commands.recv() => match command {
+                command = self.ends.commands.recv() => match command {
                     Some(command) => Box::pin(self.obey(command)).await,
                     None => break,
                 },
                 Some(ended) = self.in_flight.next() => self.finish(&ended),
                 () = self.match_source.arrival() => {}
+                () = self.unwritten.written(&self.subscription.id) => {}
                 // The sender lives as long as the limiter.
                 Ok(()) = self.health.changed() => {}
                 () = self.context.clock.sleep(wake) => {}
@@ -145,14 +149,16 @@ impl Courier {
     }
 
     fn wake_after(&self) -> Duration {
-        if self.match_source.has_more() || self.expiry.has_more() {
+        let expires = self.expiry.has_more() && !self.unwritten.is_waiting();
+        if self.match_source.has_more() || expires {
             return Duration::ZERO;
         }
-        let due = match self.waiting {
-            Some(Wait::Until(moment)) => Some(moment),
-            Some(Wait::Turn) => None,
-            None => self.retries.next_due(),
+        let moment = |wait: Wait| match wait {
+            Wait::Until(moment) => Some(moment),
+            Wait::Turn => None,
         };
+        let due = self.waiting.map_or_else(|| self.retries.next_due(), moment);
+        let due = due.into_iter().chain(self.replays_waiting.and_then(moment)).min();
         due.map_or(IDLE_TICK, |due| due.since(self.context.clock.now()).min(IDLE_TICK))
     }
 
@@ -166,7 +172,7 @@ impl Courier {
         self.withhold_waiting().await;
         loop {
             let now = self.context.clock.now();
-            self.waiting = if self.subscription.state.delivers() && self.order.is_known() {
+            self.waiting = if self.attempts() {
                 self.limiter.look(Traffic::Live, now).err()
             } else {
                 Some(Wait::Turn)
@@ -185,9 +191,15 @@ impl Courier {
                 }
             }
             self.was_again = next == Next::Again;
-            self.write_withheld().await;
+            self.write_withheld();
         }
+        self.replays_waiting = self.attempt_replayed();
         self.note();
+    }
+
+    /// Whether anything may be attempted.
+    pub(super) fn attempts(&self) -> bool {
+        self.subscription.state.delivers() && self.order.is_known()
     }
 
     /// Matches that wait for a sink that is not asked wait in the log, not in memory.
@@ -218,7 +230,9 @@ impl Courier {
         if self.order.is_ready() {
             return true;
         }
-        if self.held || self.retries.live() >= MOST_RETRIES || self.order.bytes() >= MOST_BYTES {
+        // What is given up and cannot be written would only pile up.
+        let held = self.ends.held || self.unwritten.is_waiting();
+        if held || self.retries.live() >= MOST_RETRIES || self.order.bytes() >= MOST_BYTES {
             return false;
         }
         if self.match_source.is_empty() {
@@ -237,15 +251,8 @@ impl Courier {
         let Some(found) = self.match_source.take() else { return permit.give_back() };
         let FoundMatch { entry, given_up } = found;
         let numbered = self.progress.number(entry.position, entry.event.id, entry.event.digest);
-        let delivery = Delivery {
-            subscription: Arc::clone(&self.subscription),
-            entry,
-            link: Some((numbered.sequence, numbered.previous)),
-            replay: None,
-            attempts: 0,
-            first_attempt: None,
-            redriven: false,
-        };
+        let link = Some((numbered.sequence, numbered.previous));
+        let delivery = Delivery::first(&self.subscription, entry, link);
         if given_up {
             self.give_up_undecided(&delivery, numbered.settled);
             return permit.give_back();
@@ -260,7 +267,7 @@ impl Courier {
             self.withhold_first(numbered.sequence, &delivery);
             return permit.give_back();
         }
-        match self.order.offer(numbered.sequence, delivery) {
+        match self.order.offer(delivery) {
             Some(delivery) => self.in_flight.launch(delivery, permit),
             None => permit.give_back(),
         }
@@ -319,14 +326,16 @@ impl Courier {
         if let (Some((sequence, _)), None) = (delivery.link, delivery.first_attempt) {
             self.progress.settle(sequence);
         }
-        self.follow_order(delivery, ended.result.map(|result| result.verdict));
+        let verdict = ended.result.map(|result| result.verdict);
+        self.tell_replay(delivery, verdict);
+        self.follow_order(delivery, verdict);
         self.tell_failing(now);
     }
 
     async fn obey(&mut self, command: WorkerCommand) {
         match command {
             // Whoever asked and has gone will not change anything, and nobody would let go.
-            WorkerCommand::Hold(held) => self.held = held.send(()).is_ok(),
+            WorkerCommand::Hold(held) => self.ends.held = held.send(()).is_ok(),
             WorkerCommand::Changed(subscription) => {
                 if !self.subscription.state.delivers() && subscription.state.delivers() {
                     self.limiter.forgive();
@@ -338,14 +347,17 @@ impl Courier {
                 self.health = self.limiter.watch();
                 self.change_order(&subscription);
                 self.subscription = subscription;
-                self.held = false;
+                self.ends.held = false;
                 self.is_entitled_anew = true;
                 self.expiry = Expiry::new();
                 self.match_source.start_over(self.progress.scanned());
             }
             WorkerCommand::Retry(retry) => self.take_up(*retry).await,
+            WorkerCommand::Replay(replayed) => self.take_replayed(*replayed),
+            WorkerCommand::EndReplay(replay) => self.end_replay(&replay),
             WorkerCommand::Nudge => self.limiter.nudge(),
             WorkerCommand::Dismissed(key) => self.dismiss(&key),
+            WorkerCommand::Drop(wanted) => self.drop_retries(*wanted),
             WorkerCommand::Turn(asked) => {
                 let TurnQuestion { sequence, subject, answer } = *asked;
                 let turn = match self.order.turn_of(sequence, subject.as_ref()) {
@@ -362,23 +374,24 @@ impl Courier {
         if let Some(place) = self.sequence_checkpoints.due(self.progress.place()) {
             self.context.ledger.sequence_checkpoint(&self.subscription.id, place);
         }
-        self.standing.send_replace(stand(&self.progress, &self.retries, &self.order));
+        self.ends.standing.send_replace(self.stand());
         if self.noted != *self.progress.cursor() {
             self.noted.clone_from(self.progress.cursor());
             self.context.ledger.cursor(&self.subscription.id, &self.noted);
         }
     }
-}
 
-fn stand(progress: &Progress, retries: &Retries, order: &Order) -> WorkerStanding {
-    let (sequence, chain) = progress.newest();
-    WorkerStanding {
-        scanned: progress.scanned(),
-        settled: progress.cursor().settled,
-        sequence,
-        chain,
-        open: progress.open(),
-        retrying: retries.len(),
-        blocked: order.blocked(),
+    fn stand(&self) -> WorkerStanding {
+        let (sequence, chain) = self.progress.newest();
+        WorkerStanding {
+            scanned: self.progress.scanned(),
+            settled: self.progress.cursor().settled,
+            sequence,
+            chain,
+            open: self.progress.open(),
+            retrying: self.retries.len(),
+            blocked: self.order.blocked(),
+            oldest_retry: self.retries.oldest().map(OldestRetry::from),
+        }
     }
 }

@@ -4,10 +4,10 @@ use crate::deliver::outcome::{Delivery, Reason};
 use crate::deliver::worker::Courier;
 use crate::deliver::worker::expiry::{Backlog, letter_of};
 
-impl Courier {
+impl Courier<'_> {
     /// Gives up matches that the backlog cannot hold, whether or not the sink is asked.
     pub(super) async fn expire(&mut self) {
-        if self.held {
+        if self.ends.held || self.unwritten.is_waiting() {
             return;
         }
         let backlog = Backlog {
@@ -29,14 +29,9 @@ impl Courier {
             self.context.attempter.given_up(&self.subscription, reason, count);
         }
         self.context.ledger.expire(&self.subscription.id, letters, self.progress.cursor());
-        if let Err(error) = self.context.ledger.flush().await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "Expired events of subscription {} are not written",
-                self.subscription.id,
-            );
-        }
+        self.unwritten.write(&self.context);
     }
+
     /// Gives up a match of which it is too much work to tell that it is one: it keeps its number and
     /// its link, and is written with the cursor that passes it, so that a crash neither repeats nor
     /// skips it.

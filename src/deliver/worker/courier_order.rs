@@ -1,6 +1,6 @@
 //! Keeps the courier to the order that its subscription asks for.
 
-use crate::deliver::outcome::{Delivery, Reason, Verdict};
+use crate::deliver::outcome::{Delivery, Reason, Verdict, rank};
 use crate::deliver::worker::order::Rule;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::subject_queues::{QueueKey, SubjectQueues};
@@ -8,7 +8,7 @@ use crate::deliver::worker::{Courier, DeliveryContext, recall};
 use crate::eventlog::{DeadLetterQuery, DeliveryKey, LogError, Page, Retry};
 use crate::subscriptions::{OnDeadLetter, Subscription};
 
-impl Courier {
+impl Courier<'_> {
     /// Lets whose turn it is in a queue go.
     fn turn(&mut self, queue_key: QueueKey) {
         self.order.turn(queue_key, &mut self.retries);
@@ -16,12 +16,14 @@ impl Courier {
 
     /// Follows what came of an attempt; nothing if it died.
     pub(super) fn follow_order(&mut self, delivery: &Delivery, verdict: Option<Verdict>) {
-        let (Some(queues), Some((sequence, _))) = (self.order.queues_mut(), delivery.link) else {
-            return;
-        };
-        let event = &delivery.entry.event;
-        let queue_key = QueueKey::of(event);
+        let Some(queues) = self.order.queues_mut() else { return };
+        let (event, sequence) = (&delivery.entry.event, delivery.rank());
+        let queue_key = QueueKey::of(delivery.replay.as_ref(), event);
         match verdict {
+            // What a replay gives up was delivered or given up before: it holds nobody up.
+            Some(Verdict::GiveUp(_)) if delivery.replay.is_some() => {
+                queues.end(queue_key, sequence);
+            }
             // What the consumer may not hear holds nobody up: nobody can bring it back.
             Some(Verdict::Delivered | Verdict::GiveUp(Reason::NotEntitled)) => {
                 queues.end(queue_key, sequence);
@@ -35,19 +37,16 @@ impl Courier {
     /// Takes up a delivery that others bring: of a replay, or redriven. The latter goes before
     /// those that wait in its queue, because its number is lower.
     pub(super) async fn take_up(&mut self, retry: Retry) {
-        let queue_key = match (self.order.queues(), retry.link) {
-            (Some(queues), Some((sequence, _))) => {
-                let queue_key = match queues.of_dead(retry.key.event) {
-                    Some(queue_key) => Some(queue_key),
-                    None => queue_key_of(&self.context, &retry).await.ok().flatten(),
-                };
-                queue_key.map(|queue_key| (queue_key, sequence))
-            }
-            _ => None,
+        let queue_key = match self.order.queues() {
+            Some(queues) => match queues.of_dead(&retry.key) {
+                Some(queue_key) => Some(queue_key),
+                None => queue_key_of(&self.context, &retry).await.ok().flatten(),
+            },
+            None => None,
         };
-        let key = retry.key.clone();
+        let (key, sequence) = (retry.key.clone(), rank(retry.link, retry.position));
         self.retries.insert(retry);
-        if let (Some((queue_key, sequence)), Some(queues)) = (queue_key, self.order.queues_mut()) {
+        if let (Some(queue_key), Some(queues)) = (queue_key, self.order.queues_mut()) {
             queues.wait(queue_key, sequence, key);
             self.turn(queue_key);
         }
@@ -95,13 +94,23 @@ impl Courier {
     fn enter_queues(&mut self, queues: SubjectQueues) {
         let known = queues.all();
         self.order.rule = Rule::BySubject(queues);
-        let waiting = std::mem::take(&mut self.order.ready);
+        let waiting = std::mem::take(&mut self.order.ready).into_values();
+        let waiting = waiting.chain(std::mem::take(&mut self.order.replayed));
         for queue_key in known {
             self.turn(queue_key);
         }
-        for (sequence, delivery) in waiting {
-            if let Some(first) = self.order.offer(sequence, delivery) {
-                self.order.make_ready(first);
+        waiting.for_each(|delivery| self.queue(delivery));
+    }
+
+    /// Lets a match wait for its turn, or be attempted.
+    pub(super) fn queue(&mut self, delivery: Delivery) {
+        let key = delivery.key();
+        match self.order.offer(delivery) {
+            Some(delivery) => self.order.make_ready(delivery),
+            None => {
+                if let Some(ticket) = self.tickets.get(&key) {
+                    ticket.wait_behind();
+                }
             }
         }
     }
@@ -112,7 +121,7 @@ async fn queue_key_of(
     retry: &Retry,
 ) -> Result<Option<QueueKey>, LogError> {
     let entry = recall(&context.store, retry).await?;
-    Ok(entry.map(|entry| QueueKey::of(&entry.event)))
+    Ok(entry.map(|entry| QueueKey::of(retry.key.replay.as_ref(), &entry.event)))
 }
 
 /// Reads the queues of retries and, where they hold queues up, of dead letters.
@@ -124,10 +133,9 @@ async fn queues_kept(
     let blocks = subscription.on_dead_letter() == OnDeadLetter::Block;
     let mut queues = SubjectQueues::new(blocks);
     for retry in retries.iter() {
-        let Some((sequence, _)) = retry.link else { continue };
         // An event that is nowhere any more holds nobody up.
         if let Some(queue_key) = queue_key_of(context, retry).await? {
-            queues.wait(queue_key, sequence, retry.key.clone());
+            queues.wait(queue_key, rank(retry.link, retry.position), retry.key.clone());
         }
     }
     if !blocks {
@@ -143,13 +151,15 @@ async fn queues_kept(
         for letter in &page {
             // What was never offered holds nobody up: it is no failure that someone has to look
             // into. Nor does what may not be heard, which nobody can bring back.
-            let holds_nobody = [Reason::Expired, Reason::Undecided, Reason::NotEntitled]
-                .map(Reason::word)
-                .contains(&&*letter.reason);
+            // Of what was dropped someone has decided already.
+            let holds_nobody =
+                [Reason::Expired, Reason::Undecided, Reason::NotEntitled, Reason::Dropped]
+                    .map(Reason::word)
+                    .contains(&&*letter.reason);
             if let (Some((sequence, _)), None, false) =
                 (letter.link, &letter.key.replay, holds_nobody)
             {
-                queues.die(QueueKey::of(&letter.event), sequence, letter.event.id);
+                queues.die(QueueKey::of(None, &letter.event), sequence, letter.event.id);
             }
         }
     }

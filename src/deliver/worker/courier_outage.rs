@@ -11,7 +11,7 @@ use crate::eventlog::Page;
 /// How long after it was said it is said again, because a pause may have failed.
 const AGAIN: Duration = Duration::from_mins(10);
 
-impl Courier {
+impl Courier<'_> {
     /// Finds out when the last attempt before a restart was, if failures are being counted.
     pub(super) async fn recall_failures(&mut self) {
         if self.limiter.flow(self.context.clock.now()).failing_since.is_none() {

@@ -7,7 +7,7 @@ use crate::eventlog::Retry;
 /// So many matches are given up before the ledger is written: it sets the pace where many are.
 const SLICE: usize = 256;
 
-impl Courier {
+impl Courier<'_> {
     /// Gives up the deliveries that wait for another attempt and may not have one, also while
     /// nothing is attempted.
     pub(super) async fn withhold_waiting(&mut self) {
@@ -27,8 +27,8 @@ impl Courier {
                 // It is held against it again before its attempt, and with the next look.
                 Err(_) => self.is_entitled_anew = true,
             }
-            self.write_withheld().await;
         }
+        self.write_withheld();
     }
 
     /// Settles a match that was numbered just now.
@@ -50,18 +50,11 @@ impl Courier {
     }
 
     /// Writes what was given up once it is many.
-    pub(super) async fn write_withheld(&mut self) {
-        if self.withheld < SLICE {
-            return;
-        }
-        self.withheld = 0;
-        self.context.ledger.cursor(&self.subscription.id, self.progress.cursor());
-        if let Err(error) = self.context.ledger.flush().await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "What subscription {} may not hear is not written",
-                self.subscription.id,
-            );
+    pub(super) fn write_withheld(&mut self) {
+        if self.withheld >= SLICE && !self.unwritten.is_waiting() {
+            self.withheld = 0;
+            self.context.ledger.cursor(&self.subscription.id, self.progress.cursor());
+            self.unwritten.write(&self.context);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::attempt::Attempter;
@@ -20,6 +21,8 @@ pub(super) struct InFlight {
     attempter: Arc<Attempter>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
+    /// Knows of attempts also when nobody waits for them any more.
+    tracker: TaskTracker,
     attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     /// Deliveries whose further attempt is in flight.
     again: BTreeSet<DeliveryKey>,
@@ -35,11 +38,12 @@ pub(super) struct Ended {
 
 impl InFlight {
     /// Starts with none.
-    pub(super) fn new(context: &DeliveryContext) -> Self {
+    pub(super) fn new(context: &DeliveryContext, tracker: &TaskTracker) -> Self {
         Self {
             attempter: Arc::clone(&context.attempter),
             clock: Arc::clone(&context.clock),
             tasks: context.tasks.clone(),
+            tracker: tracker.clone(),
             attempts: FuturesUnordered::new(),
             again: BTreeSet::new(),
         }
@@ -69,9 +73,10 @@ impl InFlight {
         let (attempter, attempted) = (Arc::clone(&self.attempter), Arc::clone(&delivery));
         let clock = Arc::clone(&self.clock);
         // On a task of its own, so that sealing for one subscription can use every core.
-        let attempt: JoinHandle<AttemptResult> = self.tasks.spawn(async move {
-            permit.run(attempted.entry.event.id, attempter.attempt(&attempted), &*clock).await
-        });
+        let attempt: JoinHandle<AttemptResult> =
+            self.tasks.spawn(self.tracker.track_future(async move {
+                permit.run(attempted.entry.event.id, attempter.attempt(&attempted), &*clock).await
+            }));
         self.attempts.push(Box::pin(async move { Ended { delivery, result: attempt.await.ok() } }));
     }
 

@@ -80,7 +80,9 @@ impl Inbox {
                 state.behind = true;
                 state.missed = state.missed.max(newest);
             } else {
-                state.entries.extend(matches);
+                // A follower that begins anew hands the last ones over twice.
+                let newest = state.entries.back().map_or(Position::START, |entry| entry.position);
+                state.entries.extend(matches.into_iter().filter(|entry| entry.position > newest));
             }
         }
         self.arrived.notify_one();

@@ -8,9 +8,11 @@ mod ack_state;
 mod consumer_turns;
 mod context;
 mod courier;
+mod courier_dropping;
 mod courier_expiry;
 mod courier_order;
 mod courier_outage;
+mod courier_replays;
 mod courier_withholding;
 mod decider;
 mod expiry;
@@ -24,13 +26,19 @@ mod progress;
 mod pull_worker;
 mod reader;
 mod recall;
+mod replayed;
 mod retries;
 mod sequence_checkpoints;
+mod serving;
 mod subject_queues;
+mod unwritten;
 mod withholding;
 
 pub use ack_state::AckState;
-pub use context::{DeliveryContext, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding};
+pub use context::{
+    DeliveryContext, KeptDeliveries, OldestRetry, RetriesToDrop, SubjectTurn, TurnQuestion,
+    WorkerCommand, WorkerEnds, WorkerStanding,
+};
 pub use courier::Courier;
 pub use decider::{Decider, EntryDecision, NotDecided};
 #[cfg(test)]
@@ -45,4 +53,6 @@ pub use reader::{
     SubscriptionView,
 };
 pub use recall::recall;
+pub use replayed::{ReplayOutcome, ReplayTicket, ReplayedMatch};
+pub use serving::{DeliveryEnd, ServedSubscription};
 pub use withholding::is_withheld;

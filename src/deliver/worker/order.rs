@@ -1,12 +1,12 @@
 //! Keeps to the order that a subscription asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::deliver::outcome::Delivery;
 use crate::deliver::worker::SubjectTurn;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::subject_queues::{QueueKey, SubjectQueues};
-use crate::event::Subject;
+use crate::event::{ReplayId, Subject};
 use crate::eventlog::{DeliveryKey, Retry};
 use crate::subscriptions::{Ordering, Subscription};
 
@@ -16,6 +16,8 @@ pub(super) struct Order {
     pub(super) rule: Rule,
     /// Matches whose turn it is, by their numbers.
     pub(super) ready: BTreeMap<u64, Delivery>,
+    /// Matches of replays whose turn it is.
+    pub(super) replayed: VecDeque<Delivery>,
 }
 
 /// What may be attempted when.
@@ -41,7 +43,7 @@ impl Rule {
 impl Order {
     /// The order that a subscription asks for, while nothing waits for its first attempt.
     pub(super) fn of(subscription: &Subscription) -> Self {
-        Self { rule: Rule::of(subscription), ready: BTreeMap::new() }
+        Self { rule: Rule::of(subscription), ready: BTreeMap::new(), replayed: VecDeque::new() }
     }
 
     /// Whether it is known what may be attempted.
@@ -80,19 +82,49 @@ impl Order {
         key.replay.is_none() && self.queues().is_some_and(|queues| queues.is_dead(key.event))
     }
 
-    /// Takes a numbered match; gives it back if it may be attempted now.
-    pub(super) fn offer(&mut self, sequence: u64, delivery: Delivery) -> Option<Delivery> {
+    /// Takes a match, numbered or of a replay; gives it back if it may be attempted now.
+    pub(super) fn offer(&mut self, delivery: Delivery) -> Option<Delivery> {
         match self.queues_mut() {
-            Some(queues) => queues.first(sequence, delivery),
+            Some(queues) => queues.first(delivery),
             None => Some(delivery),
         }
     }
 
     /// Notes that a further attempt begins.
     pub(super) fn begin(&mut self, delivery: &Delivery) {
-        if let (Some(queues), Some((sequence, _))) = (self.queues_mut(), delivery.link) {
-            queues.begin(&delivery.entry.event, sequence);
+        if let Some(queues) = self.queues_mut() {
+            queues.begin(delivery);
         }
+    }
+
+    /// Whether it is the turn of a match of a replay.
+    pub(super) fn has_replayed(&self) -> bool {
+        !self.replayed.is_empty()
+    }
+
+    /// Takes the match of a replay out whose turn it has been for longest.
+    pub(super) fn take_replayed(&mut self) -> Option<Delivery> {
+        self.replayed.pop_front()
+    }
+
+    /// Takes out every match of a replay that waits for its first attempt.
+    pub(super) fn drop_replayed(
+        &mut self,
+        replay: &ReplayId,
+        retries: &mut Retries,
+    ) -> Vec<DeliveryKey> {
+        let is_of = |delivery: &Delivery| delivery.replay.as_ref() == Some(replay);
+        let behind = self.queues_mut().map_or_else(Vec::new, |queues| queues.take_replay(replay));
+        let ready: Vec<Delivery> = self.replayed.iter().filter(|one| is_of(one)).cloned().collect();
+        self.replayed.retain(|one| !is_of(one));
+        for delivery in &ready {
+            let queue_key = QueueKey::of(delivery.replay.as_ref(), &delivery.entry.event);
+            if let Some(queues) = self.queues_mut() {
+                queues.end(queue_key, delivery.rank());
+                self.turn(queue_key, retries);
+            }
+        }
+        ready.iter().chain(&behind).map(Delivery::key).collect()
     }
 
     /// Whether it is the turn of a match that waits.
@@ -107,8 +139,9 @@ impl Order {
 
     /// Lets a match be attempted.
     pub(super) fn make_ready(&mut self, delivery: Delivery) {
-        if let Some((sequence, _)) = delivery.link {
-            self.ready.insert(sequence, delivery);
+        match delivery.link {
+            Some((sequence, _)) => drop(self.ready.insert(sequence, delivery)),
+            None => self.replayed.push_back(delivery),
         }
     }
 
@@ -124,8 +157,9 @@ impl Order {
         if self.ready.contains_key(&sequence) {
             return SubjectTurn::Next;
         }
-        let ahead =
-            self.queues().and_then(|queues| queues.ahead_of(QueueKey::named(subject), sequence));
+        let ahead = self
+            .queues()
+            .and_then(|queues| queues.ahead_of(QueueKey::named(None, subject), sequence));
         ahead.map_or(SubjectTurn::None, |(sequence, event)| SubjectTurn::After { event, sequence })
     }
 
@@ -150,7 +184,7 @@ impl Order {
             return Some(taken);
         }
         let taken = self.ready.remove(&sequence)?;
-        let queue_key = QueueKey::of(&taken.entry.event);
+        let queue_key = QueueKey::of(None, &taken.entry.event);
         if let Some(queues) = self.queues_mut() {
             queues.end(queue_key, sequence);
             self.turn(queue_key, retries);
@@ -160,9 +194,7 @@ impl Order {
 
     /// Frees the queue of a delivery that will not be attempted any more.
     pub(super) fn abandon(&mut self, retry: &Retry, retries: &mut Retries) {
-        if let (Some(queues), Some((sequence, _))) = (self.queues_mut(), retry.link)
-            && let Some(queue_key) = queues.abandon(sequence)
-        {
+        if let Some(queue_key) = self.queues_mut().and_then(|queues| queues.abandon(retry)) {
             self.turn(queue_key, retries);
         }
     }

@@ -1,5 +1,6 @@
 //! Gives up what a consumer has not acknowledged within the bounds of its backlog.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deliver::limits::BacklogLimit;
@@ -7,6 +8,7 @@ use crate::deliver::outcome::Reason;
 use crate::deliver::worker::expiry::letter_of;
 use crate::deliver::worker::match_source::{FoundMatch, matches_of};
 use crate::deliver::worker::next_check::NextCheck;
+use crate::deliver::worker::unwritten::Unwritten;
 use crate::deliver::worker::{AckState, DeliveryContext};
 use crate::eventlog::{LogError, Page, Position, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
@@ -35,8 +37,8 @@ impl Overdue {
     /// Ours: the log failed.
     pub(super) async fn look(
         &mut self,
-        (context, subscription): (&DeliveryContext, &Subscription),
-        ack_state: &AckState,
+        (context, subscription): (&DeliveryContext, &Arc<Subscription>),
+        (ack_state, unwritten): (&AckState, &mut Unwritten),
         place: SequenceCheckpoint,
     ) -> Result<bool, LogError> {
         let (limit, now) = (context.limit_of(subscription), context.clock.now());
@@ -92,7 +94,7 @@ impl Overdue {
         ack_state.acknowledge(cursor);
         if count > 0 {
             context.attempter.given_up(subscription, Reason::Expired, count);
-            context.ledger.flush().await?;
+            unwritten.write(context);
         }
         if more {
             self.next.looked(now, now);

@@ -3,66 +3,57 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-
 use crate::deliver::outcome::Reason;
 use crate::deliver::worker::expiry::letter_of;
 use crate::deliver::worker::match_source::{FoundMatch, MatchSource};
 use crate::deliver::worker::overdue::Overdue;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
+use crate::deliver::worker::unwritten::Unwritten;
 use crate::deliver::worker::withholding::Withholding;
 use crate::deliver::worker::{
-    AckState, DeliveryContext, Inbox, SubjectTurn, WorkerCommand, WorkerStanding,
+    AckState, DeliveryContext, Inbox, SubjectTurn, WorkerCommand, WorkerEnds, WorkerStanding,
 };
-use crate::eventlog::{Cursor, Entry, Retry, SequenceCheckpoint};
+use crate::eventlog::{Entry, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 
 /// How often an idle pull worker looks at the log by itself.
 const IDLE_TICK: Duration = Duration::from_secs(5);
 
 /// The worker of one subscription without a sink.
-pub struct PullWorker {
+pub struct PullWorker<'a> {
     context: Arc<DeliveryContext>,
     subscription: Arc<Subscription>,
     inbox: Arc<Inbox>,
-    commands: mpsc::Receiver<WorkerCommand>,
-    standing: watch::Sender<WorkerStanding>,
+    ends: &'a mut WorkerEnds,
     ack_state: Arc<AckState>,
     place: SequenceCheckpoint,
     sequence_checkpoints: SequenceCheckpoints,
     overdue: Overdue,
     withholding: Withholding,
-    held: bool,
+    unwritten: Unwritten,
 }
 
-impl PullWorker {
-    /// Goes on from what the log kept of a subscription.
+impl<'a> PullWorker<'a> {
+    /// Goes on from what was acknowledged.
     pub fn new(
         context: Arc<DeliveryContext>,
         subscription: Arc<Subscription>,
         inbox: Arc<Inbox>,
-        commands: mpsc::Receiver<WorkerCommand>,
-        (cursor, waiting): (Cursor, Vec<Retry>),
-    ) -> (Box<Self>, watch::Receiver<WorkerStanding>, Arc<AckState>) {
-        let place = cursor.place();
-        let ack_state = Arc::new(AckState::new(cursor, waiting));
-        let standing = watch::Sender::new(stand(place, &ack_state));
-        let (watcher, consumers) = (standing.subscribe(), Arc::clone(&ack_state));
-        let sequence_checkpoints = SequenceCheckpoints::default();
-        let pull_worker = Box::new(Self {
+        ends: &'a mut WorkerEnds,
+        ack_state: Arc<AckState>,
+    ) -> Box<Self> {
+        Box::new(Self {
             context,
             subscription,
             inbox,
-            commands,
-            standing,
+            ends,
+            place: ack_state.acknowledged().place(),
             ack_state,
-            place,
-            sequence_checkpoints,
+            sequence_checkpoints: SequenceCheckpoints::default(),
             overdue: Overdue::new(),
             withholding: Withholding::new(),
-            held: false,
-        });
-        (pull_worker, watcher, consumers)
+            unwritten: Unwritten::default(),
+        })
     }
 
     /// Works until the gateway stops or the subscription is removed.
@@ -77,11 +68,12 @@ impl PullWorker {
             let wake = if more { Duration::ZERO } else { IDLE_TICK };
             tokio::select! {
                 () = stopping.cancelled() => break,
-                command = self.commands.recv() => match command {
+                command = self.ends.commands.recv() => match command {
                     Some(command) => self.obey(command, &mut match_source),
                     None => break,
                 },
                 () = match_source.arrival() => {}
+                () = self.unwritten.written(&self.subscription.id) => {}
                 () = self.ack_state.change() => {}
                 () = self.context.clock.sleep(wake) => {}
             }
@@ -103,14 +95,14 @@ impl PullWorker {
 
     /// Does what there is to do; says whether there may be more at once.
     async fn look(&mut self, match_source: &mut MatchSource) -> bool {
-        self.number(match_source).await | self.withhold().await | self.expire().await
+        self.number(match_source).await | self.give_up().await
     }
 
     /// Numbers a batch of matches, so that commands need not wait for a long way; says whether
     /// there may be more at once.
     async fn number(&mut self, match_source: &mut MatchSource) -> bool {
         match_source.rest();
-        if self.held {
+        if self.ends.held {
             self.note();
             return false;
         }
@@ -160,42 +152,35 @@ impl PullWorker {
         self.ack_state.acknowledge(cursor);
     }
 
-    /// Gives up what was not acknowledged in time; says whether there may be more at once.
-    async fn expire(&mut self) -> bool {
-        if self.held {
-            return false;
-        }
-        let of = (&*self.context, &*self.subscription);
-        let more = self.overdue.look(of, &self.ack_state, self.place).await;
-        self.note();
-        more.unwrap_or_else(|error| {
-            tracing::error!(
-                subscription.id = %self.subscription.id,
-                error = &error as &dyn std::error::Error,
-                "Overdue events of subscription {} cannot be given up", self.subscription.id,
-            );
-            false
-        })
-    }
-
-    /// Gives up what was numbered and may not be heard any more; says whether there may be more at
-    /// once.
-    async fn withhold(&mut self) -> bool {
-        if self.held {
+    /// Gives up what was not acknowledged in time, and what may not be heard any more; says whether
+    /// there may be more at once.
+    async fn give_up(&mut self) -> bool {
+        if self.ends.held || self.unwritten.is_waiting() {
             return false;
         }
         let of = (&*self.context, &self.subscription);
-        let more = self.withholding.look(of, &self.ack_state, self.place).await;
-        self.note();
-        more.unwrap_or_else(|error| {
-            tracing::error!(
-                subscription.id = %self.subscription.id,
-                error = &error as &dyn std::error::Error,
-                "What subscription {} may not hear cannot be given up", self.subscription.id,
-            );
+        let mut more =
+            self.withholding.look(of, (&self.ack_state, &mut self.unwritten), self.place).await;
+        if more.is_err() {
             self.withholding.look_again();
-            false
-        })
+        } else if !self.unwritten.is_waiting() {
+            let late =
+                self.overdue.look(of, (&self.ack_state, &mut self.unwritten), self.place).await;
+            more = late.map(|late| late || matches!(more, Ok(true)));
+        }
+        self.note();
+        match more {
+            // It looks again once that is written.
+            Ok(more) => more && !self.unwritten.is_waiting(),
+            Err(error) => {
+                tracing::error!(
+                    subscription.id = %self.subscription.id,
+                    error = &error as &dyn std::error::Error,
+                    "Events of subscription {} cannot be given up", self.subscription.id,
+                );
+                false
+            }
+        }
     }
 
     fn keep_sequence_checkpoint(&mut self) {
@@ -207,19 +192,25 @@ impl PullWorker {
     fn obey(&mut self, command: WorkerCommand, match_source: &mut MatchSource) {
         match command {
             // Whoever asked and has gone will not change anything, and nobody would let go.
-            WorkerCommand::Hold(held) => self.held = held.send(()).is_ok(),
+            WorkerCommand::Hold(held) => self.ends.held = held.send(()).is_ok(),
             WorkerCommand::Changed(subscription) => {
                 self.subscription = subscription;
-                self.held = false;
+                self.ends.held = false;
                 self.overdue = Overdue::new();
                 self.withholding = Withholding::new();
                 match_source.start_over(self.place.position);
             }
             WorkerCommand::Retry(retry) => self.ack_state.bring_back(*retry),
-            // There is no sink, and no order that a dead letter could hold up.
-            WorkerCommand::Nudge | WorkerCommand::Dismissed(_) => {}
+            // There is no sink, no order that a dead letter could hold up, and nobody who fetches a
+            // replay: it ends with the courier that it was asked of.
+            WorkerCommand::Nudge
+            | WorkerCommand::Dismissed(_)
+            | WorkerCommand::Replay(_)
+            | WorkerCommand::EndReplay(_) => {}
             // Whoever asked may have gone.
             WorkerCommand::Turn(asked) => drop(asked.answer.send(SubjectTurn::None)),
+            // What a sink was not given in time waits to be fetched, and for no attempt.
+            WorkerCommand::Drop(wanted) => drop(wanted.answer.send(0)),
         }
     }
 
@@ -229,7 +220,7 @@ impl PullWorker {
         }
         let standing = stand(self.place, &self.ack_state);
         // Who waits for events is not woken for nothing.
-        self.standing.send_if_modified(|shown| {
+        self.ends.standing.send_if_modified(|shown| {
             let moved = *shown != standing;
             *shown = standing;
             moved
@@ -247,5 +238,6 @@ fn stand(place: SequenceCheckpoint, ack_state: &AckState) -> WorkerStanding {
         open: usize::try_from(open).unwrap_or(usize::MAX),
         retrying,
         blocked: 0,
+        oldest_retry: ack_state.oldest_returned(),
     }
 }

@@ -30,6 +30,12 @@ impl Retries {
         self.live
     }
 
+    /// The one of the oldest event that belongs to no replay.
+    pub fn oldest(&self) -> Option<&Retry> {
+        // Names without a replay come first, in the order of their events.
+        self.waiting.values().next().filter(|retry| retry.key.replay.is_none())
+    }
+
     /// Tells whether a delivery waits.
     pub fn contains(&self, key: &DeliveryKey) -> bool {
         self.waiting.contains_key(key)

@@ -4,27 +4,36 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::deliver::outcome::Delivery;
+use crate::deliver::outcome::{Delivery, rank};
 use crate::deliver::worker::retries::Retries;
-use crate::event::{CloudEvent, EventId, Subject};
-use crate::eventlog::DeliveryKey;
+use crate::event::{CloudEvent, EventId, ReplayId, Subject};
+use crate::eventlog::{DeliveryKey, Retry};
 
-/// The queue of a subject; all events without a subject share one. Subjects whose hashes are the
-/// same share one, too, which costs speed and never order.
+/// The queue of a subject, live or in a replay; all events without a subject share one. Subjects
+/// whose hashes are the same share one, too, which costs speed and never order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct QueueKey(u64);
+pub(super) struct QueueKey {
+    subject: u64,
+    /// What stands for the replay, whose name nobody chooses.
+    replay: Option<u64>,
+}
+
+fn hashed(text: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
 
 impl QueueKey {
     /// The queue of an event.
-    pub(super) fn of(event: &CloudEvent) -> Self {
-        Self::named(event.subject.as_ref())
+    pub(super) fn of(replay: Option<&ReplayId>, event: &CloudEvent) -> Self {
+        Self::named(replay, event.subject.as_ref())
     }
 
     /// The queue of a subject.
-    pub(super) fn named(subject: Option<&Subject>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        subject.map(Subject::as_str).hash(&mut hasher);
-        Self(hasher.finish())
+    pub(super) fn named(replay: Option<&ReplayId>, subject: Option<&Subject>) -> Self {
+        let replay = replay.map(|replay| hashed(Some(replay.as_str())));
+        Self { subject: hashed(subject.map(Subject::as_str)), replay }
     }
 }
 
@@ -33,15 +42,15 @@ pub(super) struct SubjectQueues {
     /// Whether a dead letter holds up its queue.
     blocks: bool,
     queues: HashMap<QueueKey, SubjectQueue>,
-    /// Where what waits for its first attempt stands, by sequence number.
+    /// Where what waits for its first attempt stands, by sequence number; nothing of replays.
     firsts: BTreeMap<u64, QueueKey>,
     /// Dead letters that hold up a queue.
     dead: BTreeMap<EventId, (QueueKey, u64)>,
-    /// Bytes that wait in queues.
+    /// Bytes of live events that wait in queues.
     bytes: usize,
 }
 
-/// What is in flight or waits in a queue, by sequence number.
+/// What is in flight or waits in a queue, by [rank](Delivery::rank).
 #[derive(Default)]
 struct SubjectQueue {
     places: BTreeMap<u64, QueuePlace>,
@@ -84,7 +93,7 @@ impl SubjectQueues {
         self.queues.keys().copied().collect()
     }
 
-    /// Bytes that wait in queues, with what a place takes beside its event.
+    /// Bytes of live events that wait in queues, with what a place takes beside its event.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -99,24 +108,29 @@ impl SubjectQueues {
         self.dead.contains_key(&event)
     }
 
-    /// Lets a numbered match in; gives it back if it may be attempted now.
-    pub(super) fn first(&mut self, sequence: u64, delivery: Delivery) -> Option<Delivery> {
-        let queue_key = QueueKey::of(&delivery.entry.event);
+    /// Lets a match in; gives it back if it may be attempted now.
+    pub(super) fn first(&mut self, delivery: Delivery) -> Option<Delivery> {
+        let sequence = delivery.rank();
+        let queue_key = QueueKey::of(delivery.replay.as_ref(), &delivery.entry.event);
         let queue = self.queues.entry(queue_key).or_default();
         if queue.places.is_empty() {
             queue.places.insert(sequence, QueuePlace::UnderWay(delivery.entry.event.id));
             queue.in_flight = Some(sequence);
             return Some(delivery);
         }
-        self.bytes += weight(&delivery);
-        self.firsts.insert(sequence, queue_key);
+        if delivery.replay.is_none() {
+            self.bytes += weight(&delivery);
+            self.firsts.insert(sequence, queue_key);
+        }
         queue.places.insert(sequence, QueuePlace::First(Box::new(delivery)));
         None
     }
 
     /// Notes that a further attempt at what waits has begun.
-    pub(super) fn begin(&mut self, event: &CloudEvent, sequence: u64) {
-        let queue = self.queues.entry(QueueKey::of(event)).or_default();
+    pub(super) fn begin(&mut self, delivery: &Delivery) {
+        let (event, sequence) = (&delivery.entry.event, delivery.rank());
+        let queue_key = QueueKey::of(delivery.replay.as_ref(), event);
+        let queue = self.queues.entry(queue_key).or_default();
         queue.places.insert(sequence, QueuePlace::UnderWay(event.id));
         queue.in_flight = Some(sequence);
     }
@@ -124,7 +138,9 @@ impl SubjectQueues {
     /// Notes that a delivery waits among the retries: it has failed, was kept before a restart, or
     /// is redriven. Whose turn it is in the queue has to be asked afterwards.
     pub(super) fn wait(&mut self, queue_key: QueueKey, sequence: u64, key: DeliveryKey) {
-        self.dead.remove(&key.event);
+        if key.replay.is_none() {
+            self.dead.remove(&key.event);
+        }
         let queue = self.queues.entry(queue_key).or_default();
         queue.leave(sequence);
         queue.places.insert(sequence, QueuePlace::Again(key));
@@ -151,9 +167,11 @@ impl SubjectQueues {
 
     /// Takes out what waits among the retries and will not be attempted any more; says of which
     /// queue. Whose turn it is there has to be asked afterwards.
-    pub(super) fn abandon(&mut self, sequence: u64) -> Option<QueueKey> {
-        let waits = |queue: &SubjectQueue| {
-            matches!(queue.places.get(&sequence), Some(QueuePlace::Again(_)))
+    pub(super) fn abandon(&mut self, retry: &Retry) -> Option<QueueKey> {
+        let sequence = rank(retry.link, retry.position);
+        let waits = |queue: &SubjectQueue| match queue.places.get(&sequence) {
+            Some(QueuePlace::Again(key)) => *key == retry.key,
+            _ => false,
         };
         let queue_key =
             self.queues.iter().find_map(|(queue_key, queue)| waits(queue).then_some(*queue_key))?;
@@ -162,8 +180,9 @@ impl SubjectQueues {
     }
 
     /// Finds the queue that the dead letter of an event holds up.
-    pub(super) fn of_dead(&self, event: EventId) -> Option<QueueKey> {
-        self.dead.get(&event).map(|(queue_key, _)| *queue_key)
+    pub(super) fn of_dead(&self, key: &DeliveryKey) -> Option<QueueKey> {
+        let dead = self.dead.get(&key.event).filter(|_| key.replay.is_none());
+        dead.map(|(queue_key, _)| *queue_key)
     }
 
     /// Lets a queue go on without a dead letter that nobody wants any more; says which queue.
@@ -206,8 +225,10 @@ impl SubjectQueues {
     /// The delivery that has left its place before its first attempt.
     fn first_of(&mut self, sequence: u64, place: Option<QueuePlace>) -> Option<Delivery> {
         let Some(QueuePlace::First(delivery)) = place else { return None };
-        self.firsts.remove(&sequence);
-        self.bytes -= weight(&delivery);
+        if delivery.replay.is_none() {
+            self.firsts.remove(&sequence);
+            self.bytes -= weight(&delivery);
+        }
         Some(*delivery)
     }
 
@@ -240,6 +261,21 @@ impl SubjectQueues {
         let queue = self.queues.get_mut(self.firsts.get(&sequence)?)?;
         let place = queue.places.remove(&sequence);
         self.first_of(sequence, place)
+    }
+
+    /// Takes out what of a replay waits for its first attempt.
+    pub(super) fn take_replay(&mut self, replay: &ReplayId) -> Vec<Delivery> {
+        let is_of = |place: &QueuePlace| match place {
+            QueuePlace::First(one) => one.replay.as_ref() == Some(replay),
+            _ => false,
+        };
+        let queues = self.queues.values_mut();
+        let taken = queues.flat_map(|queue| queue.places.extract_if(.., |_, place| is_of(place)));
+        let first = |(_, place)| match place {
+            QueuePlace::First(delivery) => Some(*delivery),
+            _ => None,
+        };
+        taken.filter_map(first).collect()
     }
 
     /// Takes every queue down; gives back what waits for its first attempt, in order.
@@ -275,7 +311,7 @@ mod tests {
 
     use super::*;
     use crate::event::{ChainValue, Timestamp};
-    use crate::eventlog::{Position, Retry};
+    use crate::eventlog::Position;
 
     fn retry(sequence: u64) -> Retry {
         let subscription = "shop".parse().unwrap();
@@ -319,7 +355,7 @@ mod tests {
             happenings in proptest::collection::vec(happening(), 0..60),
         ) {
             let (mut queues, mut retries) = (SubjectQueues::new(true), Retries::default());
-            let queue_key = QueueKey::named(None);
+            let queue_key = QueueKey::named(None, None);
             let mut model: BTreeMap<u64, bool> = BTreeMap::new();
             for (happens, sequence) in happenings {
                 match happens {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::deliver::outcome::{Delivery, Reason};
 use crate::deliver::worker::match_source::{FoundMatch, matches_of};
+use crate::deliver::worker::unwritten::Unwritten;
 use crate::deliver::worker::{AckState, DeliveryContext, recall};
-use crate::eventlog::{Cursor, DeadLetter, Entry, LogError, Page, SequenceCheckpoint};
+use crate::eventlog::{Cursor, DeadLetter, LogError, Page, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 
 /// Beyond so many stretches that are settled ahead of the cursor it waits until the cursor moves.
@@ -39,7 +40,7 @@ impl Withholding {
     pub(super) async fn look(
         &mut self,
         (context, subscription): (&DeliveryContext, &Arc<Subscription>),
-        ack_state: &AckState,
+        (ack_state, unwritten): (&AckState, &mut Unwritten),
         place: SequenceCheckpoint,
     ) -> Result<bool, LogError> {
         let everything = subscription.newest_entitlement().is_none_or(|it| it.is_everything());
@@ -76,7 +77,7 @@ impl Withholding {
             let link = (at.sequence + 1, at.chain);
             let is_open = !cursor.ahead.contains(link.0);
             if is_open && !context.attempter.may_send(subscription, entry) {
-                let delivery = delivery(subscription, entry, link);
+                let delivery = Delivery::first(subscription, Arc::clone(entry), Some(link));
                 letters.push(delivery.withheld(context.clock.now()));
                 cursor.ahead.insert(link.0);
             }
@@ -99,7 +100,7 @@ impl Withholding {
         ack_state.acknowledge(cursor);
         if count > 0 {
             context.attempter.withheld(subscription, count);
-            context.ledger.flush().await?;
+            unwritten.write(context);
         }
         self.is_due = at.position < place.position;
         Ok(self.is_due)
@@ -133,20 +134,4 @@ async fn give_up_returned(
         }
     }
     Ok(())
-}
-
-fn delivery(
-    subscription: &Arc<Subscription>,
-    entry: &Arc<Entry>,
-    link: (u64, crate::event::ChainValue),
-) -> Delivery {
-    Delivery {
-        subscription: Arc::clone(subscription),
-        entry: Arc::clone(entry),
-        link: Some(link),
-        replay: None,
-        attempts: 0,
-        first_attempt: None,
-        redriven: false,
-    }
 }

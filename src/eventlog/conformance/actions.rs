@@ -11,7 +11,7 @@ use crate::eventlog::{
     LogLimits, NewAction, Page, SqliteRegistry,
 };
 
-fn pause(caller: &str, name: &str) -> NewAction {
+pub(super) fn pause(caller: &str, name: &str) -> NewAction {
     NewAction {
         at: START,
         caller: caller.into(),

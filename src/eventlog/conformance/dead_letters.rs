@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ambient::Clock as _;
 use crate::event::{EventId, EventType};
-use crate::eventlog::conformance::fixture::{START, context, engines, words};
+use crate::eventlog::conformance::fixture::{context, engines, words};
 use crate::eventlog::conformance::makers::{
     commit, dead_letter, in_replay, key, letters, retry, subscription,
 };
@@ -285,20 +285,19 @@ async fn dead_letters_are_counted_by_reason() {
 async fn old_dead_letters_expire_oldest_first_but_not_while_they_are_redriven() {
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
-        let at = |event, seconds| DeadLetter {
-            at: START.after(Duration::from_secs(seconds)),
-            ..dead_letter(key("orders", event), None)
-        };
-        keep(store, vec![at(1, 3), at(2, 1), at(3, 2), at(4, 0)]).await;
-        redrive(store, key("orders", 4), 4).await;
-        let before = START.after(Duration::from_secs(3));
+        for event in [4, 2, 3, 1] {
+            keep(store, vec![dead_letter(key("orders", event), None)]).await;
+            fixture.clock.advance(Duration::from_secs(10));
+        }
+        redrive(store, key("orders", 4), 1).await;
+        let age = Duration::from_secs(11);
 
-        let first = store.dead_letters.expire_dead_letters(before, 1).await.unwrap();
-        let second = store.dead_letters.expire_dead_letters(before, 10).await.unwrap();
+        let first = store.dead_letters.expire_dead_letters(age, 1).await.unwrap();
+        let second = store.dead_letters.expire_dead_letters(age, 10).await.unwrap();
 
         assert_eq!(first, [(key("orders", 2), "gone".into())]);
         assert_eq!(second, [(key("orders", 3), "gone".into())]);
-        assert_eq!(store.dead_letters.expire_dead_letters(before, 10).await.unwrap(), []);
+        assert_eq!(store.dead_letters.expire_dead_letters(age, 10).await.unwrap(), []);
         assert_eq!(letters(store, "orders").await.len(), 1);
         assert!(store.dead_letters.dead_letter(&key("orders", 4)).await.unwrap().is_some());
     }

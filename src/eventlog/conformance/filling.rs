@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::ambient::{Clock, ManualClock, ManualDisk, Room, SystemEntropy};
 use crate::event::SubscriptionId;
-use crate::eventlog::conformance::fixture::{START, draft, open, words};
+use crate::eventlog::conformance::fixture::{START, draft, open, open_database, words};
 use crate::eventlog::sqlite::Database;
 use crate::eventlog::{
     Attempt, Attempts as _, Changes, CommitError, Cursor, DeliveryKey, DeliveryState as _,
@@ -63,6 +63,7 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
     };
     let hold = log.head();
     clock.advance(Duration::from_hours(1));
+    log.aged(Duration::from_mins(30)).await.expect("whoever makes room asks what is old");
     let retention = Retention { before: Some(clock.now()), hold, ..Retention::default() };
     eventually_trimmed(&log, &retention).await;
 
@@ -110,4 +111,28 @@ async fn events_are_refused_from_a_percentage_on_until_there_is_room_again() {
         assert_eq!(log.append(words("a")).await.is_ok(), level != DiskLevel::Full);
         log.close().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_closes_though_another_process_holds_its_database_for_ever() {
+    let (directory, clock) = directory();
+    let mut database = Database::of(directory.path()).unwrap();
+    database.patience = Duration::from_millis(20);
+    let log = open_database(&database, &clock).unwrap();
+    let kept = log.append(words("a")).await.unwrap()[0].id();
+    let other = rusqlite::Connection::open(directory.path().join("sealway.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let (waiting, closed) = tokio::join!(log.append(words("b")), async {
+        // It waits for as long as the gateway runs, and no longer.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::timeout(Duration::from_secs(10), log.close()).await
+    });
+
+    assert!(matches!(waiting, Err(LogError::Closed)), "{waiting:?}");
+    assert!(matches!(closed, Ok(Err(LogError::Broken))), "{closed:?}");
+    drop((log, other));
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+    let found = log.find(&[kept]).await.unwrap();
+    assert!(found[0].is_some() && log.head() == Position(1), "nothing was written in between");
 }

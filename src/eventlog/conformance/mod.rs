@@ -1,6 +1,7 @@
 //! The promises of each seam, as tests that every store passes; and what the durable one adds.
 
 mod actions;
+mod ages;
 mod attempts;
 mod dead_letters;
 mod delivery_state;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::event::{EventProducer, ProducerKind};
+use crate::event::{EventProducer, ProducerKind, Timestamp};
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
     KeptEntry, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
@@ -174,9 +174,9 @@ async fn an_event_that_comes_again_is_named_and_not_kept_twice_until_its_entry_i
 
         assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
         assert_eq!(keep(&[7, 8]).await, [new(5), already(2)]);
-        fixture.clock.advance(Duration::from_secs(1));
-        let now = START.after(Duration::from_secs(1));
-        assert_eq!(store.quarantine.expire_quarantined(now, 10).await.unwrap().len(), 4);
+        let age = Duration::from_secs(1);
+        fixture.clock.advance(2 * age);
+        assert_eq!(store.quarantine.expire_quarantined(age, 10).await.unwrap().len(), 4);
         assert_eq!(keep(&[8, 7]).await, [6, 7].map(new));
     }
 }
@@ -189,9 +189,10 @@ async fn unread_bytes_expire_with_the_events_around_them_and_free_the_quota() {
         let bytes = || vec![unread("shop", b"{")];
         store.quarantine.quarantine_bytes(bytes(), one).await.unwrap();
         store.quarantine.quarantine(vec![broken("a")], AMPLE).await.unwrap();
-        let before = START.after(Duration::from_secs(1));
+        let age = Duration::from_secs(1);
+        fixture.clock.advance(2 * age);
 
-        let expired = store.quarantine.expire_quarantined(before, 10).await.unwrap();
+        let expired = store.quarantine.expire_quarantined(age, 10).await.unwrap();
         assert_eq!(expired.len(), 2);
         assert!(expired.contains(&"".into()) && expired.contains(&"tests/happened".into()));
         let again = store.quarantine.quarantine_bytes(bytes(), one).await.unwrap();
@@ -247,6 +248,25 @@ async fn quarantined_events_are_found_by_the_id_on_their_bus_and_counted_by_code
         assert_eq!(found(QuarantineQuery { after: QuarantineId(1), ..query.clone() }).await, [3]);
         let query = QuarantineQuery { publication: Some("tests/happened".into()), ..query };
         assert_eq!(found(query).await, [1]);
+        let coded =
+            |code: &str| QuarantineQuery { code: Some(code.into()), ..QuarantineQuery::default() };
+        assert_eq!(found(coded("required")).await, [1, 2]);
+        assert_eq!(found(coded("patch-failed")).await, [3]);
+        for part in ["", "require", "required,type", ",", "%"] {
+            assert!(found(coded(part)).await.is_empty(), "{part}");
+        }
+        let all = Page::default();
+        let at =
+            store.quarantine.quarantined(&QuarantineQuery::default(), all).await.unwrap()[0].at;
+        let within = |from: Option<Timestamp>, to: Option<Timestamp>| QuarantineQuery {
+            from,
+            to,
+            ..QuarantineQuery::default()
+        };
+        assert_eq!(found(within(Some(at), Some(at))).await, [1, 2, 3]);
+        let (before, after) = (at.before(Duration::from_secs(1)), at.after(Duration::from_secs(1)));
+        assert!(found(within(Some(after), None)).await.is_empty());
+        assert!(found(within(None, Some(before))).await.is_empty());
         let of = |domains: &[&str]| QuarantineQuery {
             domains: Some(domains.iter().map(|name| (*name).into()).collect()),
             ..QuarantineQuery::default()
@@ -276,15 +296,15 @@ async fn quarantined_events_expire_oldest_first_and_a_few_at_a_time() {
             .unwrap();
         fixture.clock.advance(Duration::from_secs(10));
         store.quarantine.quarantine(vec![broken("d")], AMPLE).await.unwrap();
-        let before = START.after(Duration::from_secs(1));
+        let (long, age) = (Duration::from_secs(11), Duration::from_secs(5));
 
-        assert!(store.quarantine.expire_quarantined(START, 10).await.unwrap().is_empty());
-        assert_eq!(store.quarantine.expire_quarantined(before, 2).await.unwrap().len(), 2);
+        assert!(store.quarantine.expire_quarantined(long, 10).await.unwrap().is_empty());
+        assert_eq!(store.quarantine.expire_quarantined(age, 2).await.unwrap().len(), 2);
         assert_eq!(
-            store.quarantine.expire_quarantined(before, 2).await.unwrap(),
+            store.quarantine.expire_quarantined(age, 2).await.unwrap(),
             ["tests/happened".into()]
         );
-        assert!(store.quarantine.expire_quarantined(before, 2).await.unwrap().is_empty());
+        assert!(store.quarantine.expire_quarantined(age, 2).await.unwrap().is_empty());
         assert_eq!(kept(store, 0, 10).await, [(4, broken("d").received)]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{EventProducer, ProducerKind};
-use crate::eventlog::conformance::fixture::{START, engines};
+use crate::eventlog::conformance::fixture::engines;
 use crate::eventlog::conformance::quarantine::{AMPLE, already, broken, new, numbers, unread};
 use crate::eventlog::{
     KeptEntry, LogLimits, NewQuarantined, ProducerUsage, QuarantineId, QuarantineKind,
@@ -75,8 +75,9 @@ async fn the_quarantine_has_a_size_of_its_own_and_has_room_again_for_what_leaves
         assert!(!store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
         assert_eq!(total(store).await, (2, of_event + of_bytes));
         assert_eq!(keep("c").await, new(4));
-        let late = START.after(Duration::from_secs(1));
-        assert_eq!(store.quarantine.expire_quarantined(late, 10).await.unwrap().len(), 3);
+        let age = Duration::from_secs(1);
+        fixture.clock.advance(2 * age);
+        assert_eq!(store.quarantine.expire_quarantined(age, 10).await.unwrap().len(), 3);
         assert_eq!(total(store).await, (0, 0));
         assert_eq!(keep("d").await, new(5));
     }

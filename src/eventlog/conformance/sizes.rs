@@ -69,8 +69,7 @@ async fn listed(store: &Store, of: usize, number: u64) -> Option<DeliveryKey> {
     all.into_iter().find(|one| one.id.0 == number).map(|one| one.key)
 }
 
-async fn take(store: &Store, step: Step) {
-    let late = START.after(Duration::from_secs(1));
+async fn take((store, clock): (&Store, &ManualClock), step: Step) {
     match step {
         Step::Keep(of, event, size) => {
             let dead_letters = vec![letter(of, event, size)];
@@ -102,7 +101,8 @@ async fn take(store: &Store, step: Step) {
             assert!(dropped.len() == most.min(before.len()) || gone >= bytes, "{dropped:?}");
         }
         Step::Expire(most) => {
-            store.dead_letters.expire_dead_letters(late, most).await.unwrap();
+            clock.advance(Duration::from_secs(2));
+            store.dead_letters.expire_dead_letters(Duration::from_secs(1), most).await.unwrap();
         }
         Step::Forget(of) => store.state.forget(&subscription(NAMES[of])).await.unwrap(),
     }
@@ -141,7 +141,7 @@ proptest! {
             for fixture in engines(LogLimits::default()) {
                 let store = &fixture.store;
                 for step in steps.clone() {
-                    take(store, step.clone()).await;
+                    take((store, &fixture.clock), step.clone()).await;
                     let mut counted = store.dead_letters.dead_letter_usage().await.unwrap();
                     counted.sort();
                     assert_eq!(counted, real(store).await, "after {step:?}");

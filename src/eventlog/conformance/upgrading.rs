@@ -72,8 +72,12 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     assert!(log.lacks_old_schemas().await.unwrap());
 }
 
+/// A gateway of before counts no ages.
+const DROP_AGES: &str = "DROP TABLE running_time; DROP TABLE running_marks";
+
 fn drop_tree(older: &Connection) {
-    older.execute_batch("DROP TABLE given_up; DROP TABLE receipt_keys").unwrap();
+    older.execute_batch("DROP TABLE given_up; DROP TABLE receipt_keys; DROP TABLE recent").unwrap();
+    older.execute_batch(DROP_AGES).unwrap();
     let tables =
         "DROP TABLE tree; DROP TABLE tree_leaves; DROP TABLE tree_nodes; DROP TABLE tree_entries";
     older.execute_batch(tables).unwrap();
@@ -91,7 +95,8 @@ async fn what_was_given_up_before_the_upgrade_is_known_after_it() {
     log.commit(Changes { dead_letters: letters, ..Changes::default() }).await.unwrap();
     log.close().await.unwrap();
     let older = Connection::open(directory.path().join("sealway.db")).unwrap();
-    older.execute_batch("DROP TABLE given_up").unwrap();
+    older.execute_batch("DROP TABLE given_up; DROP TABLE recent").unwrap();
+    older.execute_batch(DROP_AGES).unwrap();
     older.pragma_update(None, "user_version", 23).unwrap();
     drop(older);
 

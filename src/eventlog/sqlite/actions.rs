@@ -9,6 +9,7 @@ use crate::event::{ConsumerId, Timestamp};
 use crate::eventlog::actions::{SWEEP_ACTIONS, SWEEP_ACTIONS_AFTER};
 use crate::eventlog::sqlite::queries::fill;
 use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::running::{Older, RunningTime};
 use crate::eventlog::{
     Action, ActionEnd, ActionId, ActionKind, ActionOutcome, ActionOwners, ActionQuery,
     ActionReason, NewAction, Page,
@@ -36,10 +37,10 @@ impl ActionSweep {
     pub(super) fn sweep(
         &mut self,
         connection: &Connection,
-        now: Timestamp,
+        running: &RunningTime,
     ) -> rusqlite::Result<()> {
         if self.begun >= SWEEP_ACTIONS_AFTER {
-            prune(connection, now.before(self.age), self.most)?;
+            prune(connection, &running.older(connection, self.age)?, self.most)?;
             self.begun = 0;
         }
         Ok(())
@@ -138,15 +139,16 @@ fn action(row: &Row<'_>) -> rusqlite::Result<Action> {
     })
 }
 
-/// Drops those among the oldest actions that were begun before a moment, and of each caller what is over
-/// so many.
-fn prune(connection: &Connection, before: Timestamp, most: u64) -> rusqlite::Result<()> {
+/// Drops those among the oldest actions that are older than an age, and of each caller what is over so
+/// many.
+fn prune(connection: &Connection, older: &Older, most: u64) -> rusqlite::Result<()> {
+    let (through, uncounted, before) = older.bounds(|newest| newest.action);
     connection
         .prepare_cached(
             "DELETE FROM actions WHERE id IN (SELECT id FROM actions ORDER BY id LIMIT ?)
-             AND at < ?",
+             AND (id <= ? OR id <= ? AND at < ?)",
         )?
-        .execute(params![rows::signed(SWEEP_ACTIONS as u64), before.unix_nanos()])?;
+        .execute(params![rows::signed(SWEEP_ACTIONS as u64), through, uncounted, before])?;
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let excess: Vec<(String, i64)> = connection
         .prepare_cached(

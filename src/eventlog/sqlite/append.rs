@@ -6,12 +6,14 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ambient::Entropy;
 use crate::event::{EventId, Salt, Subject, Timestamp, TraceContext};
-use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
+use crate::eventlog::id_generator::IdGenerator;
+use crate::eventlog::sqlite::recent::Recent;
+use crate::eventlog::sqlite::running::RunningTime;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{
-    contents, contexts, envelopes, observed, protections, quarantine, rows, times,
+    contexts, envelopes, observed, protections, quarantine, rows, times,
 };
 use crate::eventlog::{
     Appended, Draft, Entry, KeptEntry, LowWatermark, NewQuarantined, Position, QuarantineQuota,
@@ -28,12 +30,16 @@ pub(super) struct Appending<'a> {
     pub(super) now: Timestamp,
     /// Entropy for new ids.
     pub(super) entropy: &'a dyn Entropy,
+    /// How long gateways have run on this log.
+    pub(super) running: RunningTime,
     /// The entries that were added so far.
     pub(super) entries: Vec<Arc<Entry>>,
     /// How far old entries were dropped.
     pub(super) trimming: Trimming,
     /// The tree over the entries.
     pub(super) tree: TreeWriter,
+    /// What repeats and conflicts of the newest entries are told by.
+    pub(super) recent: Recent,
     /// The schemas that events name; what is new here counts after the commit.
     pub(super) marks: SchemaMarks,
 }
@@ -58,12 +64,12 @@ impl Appending<'_> {
             envelopes::sweep(self.connection, envelopes::ROWS, low_watermark)?;
             return Ok(Appended::Duplicate { of });
         }
-        let conflict = contents::conflict(self.connection, &draft, self.trimming.low_watermark.id)?;
+        let conflict =
+            self.recent.conflict(self.connection, &draft, self.trimming.low_watermark)?;
         let Some((id, position)) = self.id_generator.next(self.now, self.entropy) else {
             return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::MAX));
         };
-        self.remember(&draft, id)?;
-        envelopes::remember(self.connection, &draft.envelope_id, position)?;
+        self.recent.remember(self.connection, &draft, (id, position, self.now))?;
         if let Some(observed) = draft.observed.take() {
             observed::put(self.connection, position, &observed)?;
         }
@@ -81,29 +87,21 @@ impl Appending<'_> {
 
     fn repeat_of_origin(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
         let Some(origin) = draft.origin else { return Ok(None) };
-        let known = self
-            .connection
-            .prepare_cached("SELECT event, accepted FROM origins WHERE origin = ?")?
-            .query_row([origin.0], |row| Ok((rows::event_id(row, 0)?, rows::timestamp(row, 1)?)))
-            .optional()?;
-        Ok(known.filter(|(_, at)| self.now.since(*at) < ORIGIN_WINDOW).map(|(event, _)| event))
+        let known = self.recent.of_origin(self.connection, origin)?;
+        let Some((event, at)) = known else { return Ok(None) };
+        let older = self.running.past_origins(self.connection)?;
+        Ok(Some(event).filter(|event| !older.has_event(*event, at)))
     }
 
     fn repeat_of_content(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
         let Some(window) = draft.deduplicate else { return Ok(None) };
-        let known = contents::newest(self.connection, draft, self.trimming.low_watermark.id)?;
-        Ok(known.filter(|(_, at)| self.now.since(*at) < window).map(|(event, _)| event))
-    }
-
-    fn remember(&self, draft: &Draft, id: EventId) -> rusqlite::Result<()> {
-        if let Some(origin) = draft.origin {
-            self.connection
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO origins (origin, event, accepted) VALUES (?, ?, ?)",
-                )?
-                .execute(params![origin.0, id.to_bytes(), self.now.unix_nanos()])?;
-        }
-        contents::remember(self.connection, draft, id, self.now)
+        let known = self.recent.of_content(self.connection, draft, self.trimming.low_watermark)?;
+        // What a clock that was set back makes new again is told by its age; and where a clock that was set
+        // forward makes it old, it is kept once more rather than lost.
+        let known = known.filter(|(_, at)| self.now.since(*at) < window);
+        let Some((event, at)) = known else { return Ok(None) };
+        let older = self.running.older(self.connection, window)?;
+        Ok(Some(event).filter(|event| !older.has_event(*event, at)))
     }
 
     /// Keeps events that broke their contract, within the quota of each producer.
@@ -181,31 +179,4 @@ pub(super) fn newest(
     let (id, position) = newest.unwrap_or((low_watermark.id, low_watermark.position));
     // An old entry that waits for another attempt may be all that is left.
     Ok((id.max(low_watermark.id), position.max(low_watermark.position)))
-}
-
-/// Drops expired origins among the next few in key order, and says where to go on.
-///
-/// Sweeping two rows for each one that is added bounds the table at about twice what is live, with
-/// no index over time and no long pause.
-pub(super) fn sweep_origins(
-    connection: &Connection,
-    after: &[u8],
-    count: usize,
-    now: Timestamp,
-) -> rusqlite::Result<Vec<u8>> {
-    let (last, looked_at): (Option<Vec<u8>>, i64) = connection
-        .prepare_cached(
-            "SELECT max(origin), count(*) FROM
-               (SELECT origin FROM origins WHERE origin > ? ORDER BY origin LIMIT ?)",
-        )?
-        .query_row(params![after, rows::signed(count as u64)], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    let Some(last) = last else { return Ok(Vec::new()) };
-    let expired = now.before(ORIGIN_WINDOW).unix_nanos();
-    connection
-        .prepare_cached("DELETE FROM origins WHERE origin > ? AND origin <= ? AND accepted <= ?")?
-        .execute(params![after, last, expired])?;
-    // At the end of the table, the next sweep begins at the front again.
-    Ok(if looked_at < rows::signed(count as u64) { Vec::new() } else { last })
 }

@@ -4,23 +4,27 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::queries::fill;
 use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::running::Older;
 use crate::eventlog::{Attempt, Page};
 
 /// Attempts are kept for so long, and at most so many.
-const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+pub(super) const KEPT_FOR: Duration = Duration::from_hours(7 * 24);
 const MOST: i64 = 1_000_000;
 
-/// Keeps one.
+/// Keeps one, under a number that none had when it was last noted what there is.
 pub(super) fn put(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT INTO attempts
-               (subscription, replay, event, attempt, at, duration_ms, status, verdict, detail,
+               (number, subscription, replay, event, attempt, at, duration_ms, status, verdict, detail,
                 receipt)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             SELECT 1 + max(
+                      coalesce((SELECT max(number) FROM attempts), 0),
+                      coalesce((SELECT attempt FROM running_marks ORDER BY ran DESC LIMIT 1), 0)),
+                    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?",
         )?
         .execute(params![
             attempt.key.subscription.as_str(),
@@ -56,15 +60,27 @@ pub(super) fn list(
     fill(connection, &sql, bounds, page, rows::attempt, |attempt| attempt.detail.len())
 }
 
+/// Whether there are more than are kept.
+pub(super) fn are_too_many(connection: &Connection) -> rusqlite::Result<bool> {
+    let (first, last): (Option<i64>, Option<i64>) = connection
+        .prepare_cached(
+            "SELECT (SELECT min(number) FROM attempts), (SELECT max(number) FROM attempts)",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(first.zip(last).is_some_and(|(first, last)| last - first >= MOST))
+}
+
 /// Drops the oldest attempts that are too many or too old, a few at a time.
-pub(super) fn prune(connection: &Connection, rows: usize, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn prune(connection: &Connection, rows: usize, older: &Older) -> rusqlite::Result<()> {
+    let (through, uncounted, before) = older.bounds(|newest| newest.attempt);
     connection
         .prepare_cached(
             "DELETE FROM attempts WHERE number IN
                (SELECT number FROM attempts ORDER BY number LIMIT ?1)
-             AND (at < ?2 OR number <= (SELECT max(number) FROM attempts) - ?3)",
+             AND (number <= max(?2, (SELECT max(number) FROM attempts) - ?3)
+                  OR number <= ?4 AND at < ?5)",
         )?
-        .execute(params![rows::signed(rows as u64), now.before(KEPT_FOR).unix_nanos(), MOST])?;
+        .execute(params![rows::signed(rows as u64), through, MOST, uncounted, before])?;
     Ok(())
 }
 

@@ -6,9 +6,9 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::event::{EventId, IdempotencyKey, Timestamp};
+use crate::event::{ContentDigest, EventId, IdempotencyKey};
 use crate::eventlog::Draft;
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::rows::{self, Known};
 
 /// Contents that a sweep looks at for each entry that was dropped: at most about a third of the rows
 /// are then of entries that are gone.
@@ -21,7 +21,7 @@ pub(super) fn newest(
     connection: &Connection,
     draft: &Draft,
     low_watermark: EventId,
-) -> rusqlite::Result<Option<(EventId, Timestamp)>> {
+) -> rusqlite::Result<Option<Known>> {
     connection
         .prepare_cached(
             "SELECT event, accepted FROM contents
@@ -65,23 +65,25 @@ pub(super) fn conflict(
         .optional()
 }
 
-/// Takes an event as the newest with its content.
+/// Takes an event as the newest with its content, unless a newer one is known.
 pub(super) fn remember(
     connection: &Connection,
-    draft: &Draft,
-    id: EventId,
-    accepted: Timestamp,
+    (key, digest, publication): (IdempotencyKey, ContentDigest, &str),
+    (event, accepted): Known,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO contents
-               (idempotency_key, digest, publication, event, accepted) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO contents
+               (idempotency_key, digest, publication, event, accepted) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (idempotency_key, digest, publication)
+             DO UPDATE SET event = excluded.event, accepted = excluded.accepted
+              WHERE excluded.event > event",
         )?
         .execute(params![
-            draft.idempotency_key.to_bytes(),
-            draft.digest.to_bytes(),
-            draft.publication,
-            id.to_bytes(),
+            key.to_bytes(),
+            digest.to_bytes(),
+            publication,
+            event.to_bytes(),
             accepted.unix_nanos()
         ])?;
     Ok(())

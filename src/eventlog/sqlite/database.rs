@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use crate::event::{Blame, Fault};
 use crate::eventlog::LogError;
+use crate::eventlog::sqlite::telling_steps::{tell_done, tell_steps};
 
 const FILE: &str = "sealway.db";
 /// The tables, one step after the other: the number of steps that were made is the version.
@@ -39,6 +40,8 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_22_tree.sql"),
     include_str!("step_23_receipt_keys.sql"),
     include_str!("step_24_given_up.sql"),
+    include_str!("step_25_recent.sql"),
+    include_str!("step_26_running.sql"),
 ];
 /// The version of tables that this gateway writes.
 pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;
@@ -138,6 +141,8 @@ impl Blame for LogOpenError {
 pub(in crate::eventlog) struct Database {
     directory: PathBuf,
     path: PathBuf,
+    /// How long a connection waits for another process that writes.
+    pub(in crate::eventlog) patience: Duration,
     /// The most pages that a connection may fill, to be full before the disk is.
     #[cfg(test)]
     pub(in crate::eventlog) most_pages: Option<u32>,
@@ -162,6 +167,7 @@ impl Database {
         Ok(Self {
             directory: directory.to_owned(),
             path,
+            patience: PATIENCE,
             #[cfg(test)]
             most_pages: None,
         })
@@ -187,7 +193,7 @@ impl Database {
     /// The connection, or the version of tables that are too new for it.
     fn try_open_for_writing(&self) -> rusqlite::Result<Result<Connection, i64>> {
         let mut connection = Connection::open(&self.path)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(self.patience)?;
         // The page size counts only before the first table; a commit is one sync of the WAL, and
         // checkpoints are ours to time.
         connection.execute_batch(
@@ -215,7 +221,7 @@ impl Database {
     pub(super) fn open_for_reading(&self) -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(self.patience)?;
         connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;")?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(connection)
@@ -301,25 +307,40 @@ pub(super) fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> 
         return Ok(found);
     }
     let made = usize::try_from(found).unwrap_or_default();
+    let place = transaction.path().map(PathBuf::from).unwrap_or_default();
+    tell_steps(&place, made, STEPS);
     for step in STEPS.iter().skip(made) {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
+    tell_done(&place, made, VERSION);
     Ok(VERSION)
 }
 
 /// Begins to write. Another process may be writing to the registry just now; nothing has been tried
-/// yet, so waiting for it is harmless.
-pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+/// yet, so waiting for it is harmless, for as long as whoever waits has not to stop.
+///
+/// # Errors
+///
+/// Later, with the code `DatabaseBusy`: another process holds the database, and `stops`. Ours: it failed.
+pub(super) fn begin(
+    connection: &mut Connection,
+    stops: impl Fn() -> bool,
+) -> rusqlite::Result<Transaction<'_>> {
     loop {
         match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            Err(error) if is_busy(&error) && !stops() => {
                 tracing::warn!("the log waits for another process that holds its database");
             }
             other => return other,
         }
     }
+}
+
+/// Whether another process holds the database, so that nothing was tried.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// Makes a directory that its owner alone can read, and syncs the entries that lead to it.

@@ -18,7 +18,8 @@ const PART_BITS: u32 = 13;
 /// Rows that may go for each entry that was dropped, and for each repeat that was noted.
 pub(super) const ROWS: u64 = 2;
 
-fn part(position: Position) -> i64 {
+/// The part of a position.
+pub(super) fn part(position: Position) -> i64 {
     rows::signed(position.0 >> PART_BITS)
 }
 
@@ -27,22 +28,22 @@ fn part(position: Position) -> i64 {
 /// It has 64 bits: chance does not make two ids that share it, but whoever tries some 2^32 ids finds
 /// two. So an id that is the event's own is compared; one whose content was swallowed is kept nowhere
 /// else, and its name alone leads to the event.
-fn name(envelope_id: &str) -> i64 {
+pub(super) fn name(envelope_id: &str) -> i64 {
     let digest: [u8; 32] = Sha256::digest(envelope_id).into();
     digest.first_chunk().copied().map_or(0, i64::from_be_bytes)
 }
 
-/// Notes that an event came of an envelope.
+/// Notes that an event came of an envelope of a name.
 pub(super) fn remember(
     connection: &Connection,
-    envelope_id: &str,
+    name: i64,
     position: Position,
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO envelopes (part, name, position, repeated) VALUES (?, ?, ?, 0)",
         )?
-        .execute(params![part(position), name(envelope_id), rows::signed(position.0)])?;
+        .execute(params![part(position), name, rows::signed(position.0)])?;
     Ok(())
 }
 
@@ -69,7 +70,7 @@ pub(super) fn entries(
     after: Position,
     page: Page,
 ) -> rusqlite::Result<Vec<Arc<Entry>>> {
-    // No row lies in a part before that of its event.
+    // No row lies in a part before that of its event. The newest lie in no order of names: they are few.
     let sql = format!(
         "WITH RECURSIVE parts (part) AS (
            SELECT min(part) FROM envelopes WHERE part >= ?1
@@ -77,9 +78,12 @@ pub(super) fn entries(
            SELECT (SELECT min(part) FROM envelopes WHERE envelopes.part > parts.part)
              FROM parts WHERE part IS NOT NULL)
          SELECT {} FROM
-           (SELECT envelopes.position AS place, max(repeated) AS repeated
-              FROM parts CROSS JOIN envelopes ON envelopes.part = parts.part
-              WHERE name = ?2 AND envelopes.position > ?3 GROUP BY envelopes.position)
+           (SELECT place, max(repeated) AS repeated FROM
+              (SELECT envelopes.position AS place, repeated
+                 FROM parts CROSS JOIN envelopes ON envelopes.part = parts.part
+                 WHERE name = ?2 AND envelopes.position > ?3
+               UNION ALL SELECT position, 0 FROM recent WHERE envelope = ?2 AND position > ?3)
+              GROUP BY place)
            CROSS JOIN events ON events.position = place
            WHERE repeated OR envelope_id = ?4 ORDER BY place",
         rows::ENTRY
@@ -97,8 +101,7 @@ pub(super) fn sweep(
     low_watermark: Position,
 ) -> rusqlite::Result<bool> {
     let Some(last) = most.checked_sub(1) else { return Ok(true) };
-    // The newest position of the part may have gone too, if the next one begins the next part.
-    let kept = part(Position(low_watermark.0 + 1));
+    let kept = first_kept(low_watermark);
     let through: Option<(i64, i64, i64)> = connection
         .prepare_cached(
             "SELECT part, name, position FROM envelopes WHERE part < ?
@@ -116,6 +119,17 @@ pub(super) fn sweep(
     Ok(left)
 }
 
+/// The first part that retention has not passed. The newest position of the one before may have gone, too,
+/// if the next position begins the next part.
+fn first_kept(low_watermark: Position) -> i64 {
+    part(Position(low_watermark.0 + 1))
+}
+
+/// Whether retention has passed a part.
+pub(super) fn is_passed(part: i64, low_watermark: Position) -> bool {
+    part < first_kept(low_watermark)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -127,6 +141,8 @@ mod tests {
     use crate::eventlog::id_generator::IdGenerator;
     use crate::eventlog::sqlite::append::Appending;
     use crate::eventlog::sqlite::database::STEPS;
+    use crate::eventlog::sqlite::recent::{Pace, Recent};
+    use crate::eventlog::sqlite::running::RunningTime;
     use crate::eventlog::sqlite::schemas::SchemaMarks;
     use crate::eventlog::sqlite::tree::TreeWriter;
     use crate::eventlog::sqlite::trim::Trimming;
@@ -153,9 +169,11 @@ mod tests {
             id_generator: IdGenerator::after(EventId::MIN, Position::START),
             now: Timestamp::EPOCH,
             entropy: &SystemEntropy,
+            running: RunningTime::resume(connection, (Timestamp::EPOCH, Duration::ZERO)).unwrap(),
             entries: Vec::new(),
             trimming: Trimming::resume(connection).unwrap(),
             tree: TreeWriter::resume(connection, Position::START).unwrap(),
+            recent: Recent::resume(connection, Pace::AT_ONCE).unwrap(),
             marks: SchemaMarks::default(),
         }
     }
@@ -165,14 +183,22 @@ mod tests {
         let deduplicate = Some(Duration::from_hours(1));
         let heartbeat =
             Draft { envelope_id: id.to_string().into(), deduplicate, ..draft("heartbeat") };
-        appending.append(vec![heartbeat]).unwrap();
+        append(appending, heartbeat);
+    }
+
+    /// Takes an event, whose row lies in its part at once.
+    fn append(appending: &mut Appending<'_>, draft: Draft) {
+        appending.append(vec![draft]).unwrap();
+        let older = appending.running.past_origins(appending.connection).unwrap();
+        let as_of = (&older, appending.trimming.low_watermark);
+        appending.recent.go_on(appending.connection, 1, as_of).unwrap();
     }
 
     /// Lets a log go on, with one event, at a place far ahead.
     fn leap(appending: &mut Appending<'_>, word: &str, position: u64) {
         appending.id_generator =
             IdGenerator::after(appending.entries.last().unwrap().event.id, Position(position - 1));
-        appending.append(vec![draft(word)]).unwrap();
+        append(appending, draft(word));
     }
 
     /// Drops everything; says how many slices that took.
@@ -247,8 +273,8 @@ mod tests {
     fn rows_go_with_their_part_a_few_at_a_time_and_not_before() {
         let connection = tables();
         for position in [1, 2, 3, PART - 1, PART, PART + 1, 5 * PART] {
-            remember(&connection, &position.to_string(), Position(position)).unwrap();
-            remember(&connection, &position.to_string(), Position(position)).unwrap();
+            remember(&connection, name(&position.to_string()), Position(position)).unwrap();
+            remember(&connection, name(&position.to_string()), Position(position)).unwrap();
         }
         let pass = |most: u64, low_watermark: u64| {
             sweep(&connection, most, Position(low_watermark)).unwrap();

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
-use crate::event::{Subject, SubscriptionId, Timestamp, TraceContext};
+use crate::event::{Subject, SubscriptionId, TraceContext};
 use crate::eventlog::sqlite::queries::fill;
+use crate::eventlog::sqlite::running::Older;
 use crate::eventlog::sqlite::{given_up, retries, rows};
 use crate::eventlog::{
     DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeadLetterUsage, DeliveryKey,
@@ -226,20 +227,36 @@ pub(super) fn forget(
     given_up::forget(connection, subscription)
 }
 
-/// Drops the oldest dead letters from before a moment, and names their deliveries and reasons.
+/// Drops the oldest dead letters of those that are older than an age, and names their deliveries and
+/// reasons.
 pub(super) fn expire(
     connection: &Connection,
-    before: Timestamp,
+    older: &Older,
     most: usize,
 ) -> rusqlite::Result<Vec<(DeliveryKey, Arc<str>)>> {
-    connection
+    let (through, uncounted, before) = older.bounds(|newest| newest.dead_letter);
+    let mut expired: Vec<_> = connection
         .prepare_cached(
             "DELETE FROM dead_letters WHERE id IN
-               (SELECT id FROM dead_letters WHERE redriven = 0 AND at < ? ORDER BY at LIMIT ?)
+               (SELECT id FROM dead_letters WHERE redriven = 0 AND id <= ? ORDER BY id LIMIT ?)
              RETURNING subscription, replay, event, reason",
         )?
-        .query_map(params![before.unix_nanos(), rows::signed(most as u64)], delivery_and_reason)?
-        .collect()
+        .query_map(params![through, rows::signed(most as u64)], delivery_and_reason)?
+        .collect::<rusqlite::Result<_>>()?;
+    if through < uncounted && expired.len() < most {
+        let rest = rows::signed((most - expired.len()) as u64);
+        let old: Vec<_> = connection
+            .prepare_cached(
+                "DELETE FROM dead_letters WHERE id IN
+                   (SELECT id FROM dead_letters WHERE redriven = 0 AND at < ? AND id <= ?
+                    ORDER BY at LIMIT ?)
+                 RETURNING subscription, replay, event, reason",
+            )?
+            .query_map(params![before, uncounted, rest], delivery_and_reason)?
+            .collect::<rusqlite::Result<_>>()?;
+        expired.extend(old);
+    }
+    Ok(expired)
 }
 
 /// How much there is of each subscription.

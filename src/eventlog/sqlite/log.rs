@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
@@ -15,17 +16,20 @@ use crate::eventlog::sqlite::append::resume;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, LogOpenError};
 use crate::eventlog::sqlite::holding::{Displaced, OpenedFiles};
-use crate::eventlog::sqlite::queue::{Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::queue::{AgeRequest, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::readers::ReadPool;
+use crate::eventlog::sqlite::recent::{Pace, Recent};
+use crate::eventlog::sqlite::running::RunningTime;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
+use crate::eventlog::sqlite::sweeping::Sweeping;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::writer::{Gauges, LogWriter, Shared, Sweeping};
+use crate::eventlog::sqlite::writer::{Gauges, LogWriter, Shared};
 use crate::eventlog::sqlite::{envelopes, observed, queries, trim};
 use crate::eventlog::{
-    Appended, DiskLevel, Draft, Entry, Extent, Log, LogError, LogLimits, LowWatermark, Observed,
-    Page, Position, Retention, Tail, Trimmed,
+    Aged, Appended, DiskLevel, Draft, Entry, Extent, Log, LogError, LogLimits, LowWatermark,
+    Observed, Page, Position, Retention, Tail, Trimmed,
 };
 use crate::telemetry::Metrics;
 
@@ -70,7 +74,10 @@ impl SqliteLog {
         let failed = |source| database.open_error(source);
         let trimming = Trimming::resume(&connection).map_err(failed)?;
         let id_generator = resume(&connection, trimming.low_watermark).map_err(failed)?;
+        let counted = (clock.now(), clock.running());
+        let running = RunningTime::resume(&connection, counted).map_err(failed)?;
         let tree = TreeWriter::resume(&connection, id_generator.head()).map_err(failed)?;
+        let recent = Recent::resume(&connection, Pace::USUAL).map_err(failed)?;
         let shared = Arc::new(Shared {
             database: database.clone(),
             queue: Queue::new(limits.waiting_bytes),
@@ -93,7 +100,9 @@ impl SqliteLog {
             id_generator,
             trimming,
             tree,
+            recent: Some(recent),
             sweeping: Sweeping::keeping(&limits),
+            running,
             marks: SchemaMarks::default(),
             gauges: Gauges::of(metrics),
             _lock: lock,
@@ -212,6 +221,10 @@ impl Log for SqliteLog {
 
     async fn seek(&self, from: EventId) -> Result<Position, LogError> {
         self.readers.run("seek an event", move |c| queries::seek(c, from)).await
+    }
+
+    async fn aged(&self, age: Duration) -> Result<Aged, LogError> {
+        self.ask(|reply| WriteRequest::ByAge(AgeRequest::Find(age, reply))).await
     }
 
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError> {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use crate::event::Timestamp;
 use crate::eventlog::sqlite::quarantine_sizes::EntrySize;
 use crate::eventlog::sqlite::queries::fill;
+use crate::eventlog::sqlite::running::Older;
 use crate::eventlog::sqlite::{quarantine_sizes, rows};
 use crate::eventlog::{
     KeptEntry, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
@@ -132,6 +133,10 @@ pub(super) fn list(
     query: &QuarantineQuery,
     page: Page,
 ) -> rusqlite::Result<Vec<Quarantined>> {
+    // No code has a comma, and what is asked for is one.
+    if query.code.as_ref().is_some_and(|code| code.contains(',')) {
+        return Ok(Vec::new());
+    }
     let mut terms = vec!["quarantine.id > ?"];
     let mut bounds: Vec<Value> = vec![rows::signed(query.after.0).into()];
     terms.extend(query.kind.map(|kind| match kind {
@@ -142,11 +147,18 @@ pub(super) fn list(
         ("envelope_id = ?", &query.envelope_id),
         ("publication = ?", &query.publication),
         ("quarantine.id IN (SELECT id FROM quarantine_sizes WHERE producer = ?)", &query.producer),
+        ("instr(',' || codes || ',', ',' || ? || ',') > 0", &query.code),
     ];
     for (term, wanted) in columns {
         if let Some(wanted) = wanted {
             terms.push(term);
             bounds.push(wanted.to_string().into());
+        }
+    }
+    for (term, moment) in [("at >= ?", query.from), ("at <= ?", query.to)] {
+        if let Some(moment) = moment {
+            terms.push(term);
+            bounds.push(moment.unix_nanos().into());
         }
     }
     if let Some(domains) = &query.domains {
@@ -191,18 +203,19 @@ pub(super) fn remove(connection: &Connection, id: QuarantineId) -> rusqlite::Res
     Ok(removed > 0)
 }
 
-/// Drops the oldest quarantined events from before a moment, and names their publications.
+/// Drops the oldest quarantined events of those that are older than an age, and names their publications.
 pub(super) fn expire(
     connection: &Connection,
-    before: Timestamp,
+    older: &Older,
     most: usize,
 ) -> rusqlite::Result<Vec<Arc<str>>> {
+    let (through, uncounted, before) = older.bounds(|newest| newest.quarantined);
     let expired: Vec<(i64, Arc<str>)> = connection
         .prepare_cached(
             "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine ORDER BY id LIMIT ?)
-             AND at < ? RETURNING id, publication",
+             AND (id <= ? OR id <= ? AND at < ?) RETURNING id, publication",
         )?
-        .query_map(params![rows::signed(most as u64), before.unix_nanos()], |row| {
+        .query_map(params![rows::signed(most as u64), through, uncounted, before], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })?
         .collect::<rusqlite::Result<_>>()?;

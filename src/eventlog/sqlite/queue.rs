@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    ActionEnd, ActionId, Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft,
+    ActionEnd, ActionId, Aged, Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft,
     DroppedDeadLetter, KeptEntry, KeptSignature, LogError, NewAction, NewQuarantined, NewSchema,
     Position, QuarantineId, QuarantineQuota, RecordKey, Retention, Retry, Revision, Trimmed,
     UnreadBytes,
@@ -22,6 +22,8 @@ const GROUP_REQUESTS: usize = 512;
 
 /// How long changes of the delivery state, and signatures, may wait for an append to ride with.
 const RIDE: Duration = Duration::from_millis(20);
+/// How long an idle writer waits before it looks at its clock.
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Where an answer goes; nobody may be there any more.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
@@ -34,10 +36,9 @@ pub(super) enum WriteRequest {
     Unquarantine(QuarantineId, Reply<bool>),
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
     Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),
-    ExpireDeadLetters(Timestamp, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
+    ByAge(AgeRequest),
     DropDeadLetters(SubscriptionId, (usize, u64), Reply<Vec<DroppedDeadLetter>>),
     DropReceipts(SubscriptionId, usize, Reply<usize>),
-    ExpireQuarantined(Timestamp, usize, Reply<Vec<Arc<str>>>),
     Commit(Changes, oneshot::Sender<Result<(), CommitError>>),
     Forget(SubscriptionId, Reply<bool>),
     PruneSequenceCheckpoints(String, Position, Reply<Option<String>>),
@@ -49,6 +50,23 @@ pub(super) enum WriteRequest {
     KeepSignature(KeptSignature, Timestamp, Reply<()>),
     BeginAction(NewAction, Reply<ActionId>),
     EndAction(ActionId, ActionEnd, Reply<()>),
+}
+
+/// Something that goes by an age.
+pub(super) enum AgeRequest {
+    Find(Duration, Reply<Aged>),
+    ExpireDeadLetters(Duration, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
+    ExpireQuarantined(Duration, usize, Reply<Vec<Arc<str>>>),
+}
+
+impl AgeRequest {
+    fn refuse(self, error: LogError) -> Option<()> {
+        match self {
+            Self::Find(_, reply) => reply.send(Err(error)).err().map(drop),
+            Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
+        }
+    }
 }
 
 impl WriteRequest {
@@ -89,11 +107,10 @@ impl WriteRequest {
             Self::Unquarantine(_, reply) | Self::Forget(_, reply) | Self::Dismiss(_, _, reply) => {
                 reply.send(Err(error)).err().map(drop)
             }
+            Self::ByAge(request) => request.refuse(error),
             Self::Revive(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::DropDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::DropReceipts(_, _, reply) => reply.send(Err(error)).err().map(drop),
-            Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::PruneSequenceCheckpoints(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Commit(changes, reply) => {
                 reply.send(Err(CommitError::of(error, changes))).err().map(drop)
@@ -213,14 +230,20 @@ impl Queue {
         self.lock().lacks_room = true;
     }
 
-    /// Waits for something to write; nothing once the queue is closed and empty.
+    /// Waits for something to write; nothing once the queue is closed and empty. Of a minute in which
+    /// nothing came, the group is empty.
     pub(super) fn next_group(&self) -> Option<Group> {
         let quiet =
             |waiting: &mut Waiting| waiting.requests.is_empty() && waiting.door == Door::Open;
-        let waiting = self
+        let (waiting, idle) = self
             .arrival
-            .wait_while(self.lock(), |waiting| quiet(waiting) && waiting.riders.is_empty())
+            .wait_timeout_while(self.lock(), IDLE, |waiting| {
+                quiet(waiting) && waiting.riders.is_empty()
+            })
             .unwrap_or_else(PoisonError::into_inner);
+        if idle.timed_out() {
+            return Some(Group { requests: Vec::new(), bytes: 0 });
+        }
         // Riders alone wait for company; requests, or the closing of the door, do not. What they waited
         // while the group before was written counts.
         let waited = waiting.riding.map_or(Duration::ZERO, |since| since.elapsed());
@@ -255,6 +278,11 @@ impl Queue {
         let riders = std::mem::take(&mut waiting.riders);
         drop(waiting);
         riders.into_iter().chain(requests).for_each(|request| request.refuse(LogError::Broken));
+    }
+
+    /// Tells whether nothing more is taken.
+    pub(super) fn is_closing(&self) -> bool {
+        self.lock().door != Door::Open
     }
 
     /// Tells whether a write has failed.

@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::event::{EventId, SubscriptionId};
+use crate::eventlog::sqlite::running::Older;
 use crate::eventlog::sqlite::{queries, receipt_keys, rows};
 use crate::eventlog::{KeptReceipt, Page, ReceiptId};
 
@@ -46,18 +47,15 @@ pub(super) fn forget(
     Ok(dropped)
 }
 
-/// Drops those among so many of the oldest receipts that were received before a moment.
-pub(super) fn prune(
-    connection: &Connection,
-    most: usize,
-    before: Timestamp,
-) -> rusqlite::Result<()> {
+/// Drops those among so many of the oldest receipts that are older than an age.
+pub(super) fn prune(connection: &Connection, most: usize, older: &Older) -> rusqlite::Result<()> {
+    let (through, uncounted, before) = older.bounds(|newest| newest.receipt);
     connection
         .prepare_cached(
             "DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?)
-             AND at < ?",
+             AND (id <= ? OR id <= ? AND at < ?)",
         )?
-        .execute(params![rows::signed(most as u64), before.unix_nanos()])?;
+        .execute(params![rows::signed(most as u64), through, uncounted, before])?;
     receipt_keys::drop_old(connection)
 }
 

@@ -45,6 +45,9 @@ pub(super) const QUARANTINED: &str = "quarantine.id, at, publication, received, 
      unread.producer_kind, unread.producer, unread.identity, headers, body, quarantined_events.identity, \
      quarantine_sizes.producer_kind, quarantine_sizes.producer";
 
+/// An event as repeats are told it, and when the log took it.
+pub(super) type Known = (EventId, Timestamp);
+
 /// A position, id or count as SQLite keeps it.
 pub(super) const fn signed(number: u64) -> i64 {
     number.cast_signed()

@@ -1,13 +1,14 @@
 //! The seams beside the log: reads from the pool, writes by the writer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::log::SqliteLog;
-use crate::eventlog::sqlite::queue::WriteRequest;
+use crate::eventlog::sqlite::queue::{AgeRequest, WriteRequest};
 use crate::eventlog::sqlite::{
     attempts, given_up, letters, quarantine, quarantine_sizes, receipt_keys, receipts, records,
     retries, sequence_checkpoints,
@@ -161,10 +162,11 @@ impl DeadLetters for SqliteLog {
 
     async fn expire_dead_letters(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError> {
-        self.ask(|reply| WriteRequest::ExpireDeadLetters(before, most, reply)).await
+        let expire = |reply| AgeRequest::ExpireDeadLetters(age, most, reply);
+        self.ask(|reply| WriteRequest::ByAge(expire(reply))).await
     }
 
     async fn dead_letter_usage(&self) -> Result<Vec<DeadLetterUsage>, LogError> {
@@ -233,10 +235,11 @@ impl Quarantine for SqliteLog {
 
     async fn expire_quarantined(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<Arc<str>>, LogError> {
-        self.ask(|reply| WriteRequest::ExpireQuarantined(before, most, reply)).await
+        let expire = |reply| AgeRequest::ExpireQuarantined(age, most, reply);
+        self.ask(|reply| WriteRequest::ByAge(expire(reply))).await
     }
 }
 

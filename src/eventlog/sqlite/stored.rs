@@ -216,13 +216,16 @@ impl StoredLog {
             connection
                 .prepare_cached(
                     "SELECT EXISTS (SELECT 1 FROM contents
-                       WHERE idempotency_key = ? AND digest = ? AND publication = ?)",
+                       WHERE idempotency_key = ?1 AND digest = ?2 AND publication = ?3)
+                     OR EXISTS (SELECT 1 FROM recent WHERE position = ?4
+                       AND idempotency_key = ?1 AND digest = ?2 AND publication = ?3)",
                 )?
                 .query_row(
                     params![
                         entry.event.idempotency_key.to_bytes(),
                         entry.event.content_digest().to_bytes(),
-                        entry.publication
+                        entry.publication,
+                        rows::signed(entry.position.0),
                     ],
                     |row| row.get(0),
                 )

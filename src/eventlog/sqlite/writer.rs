@@ -9,29 +9,27 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::Timestamp;
 use crate::eventlog::id_generator::IdGenerator;
-use crate::eventlog::sqlite::actions::{self, ActionSweep};
-use crate::eventlog::sqlite::append::{Appending, sweep_origins};
+use crate::eventlog::sqlite::append::Appending;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
-use crate::eventlog::sqlite::database::{Database, begin};
+use crate::eventlog::sqlite::database::{Database, begin, is_busy};
 use crate::eventlog::sqlite::holding::DirectoryLock;
-use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::queue::{AgeRequest, Group, Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::recent::{Pace, Recent};
 use crate::eventlog::sqlite::records::Written;
+use crate::eventlog::sqlite::running::RunningTime;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
+use crate::eventlog::sqlite::sweeping::Sweeping;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::{Trimming, free_bytes};
 use crate::eventlog::sqlite::{
-    attempts, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
+    actions, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
     signatures,
 };
-use crate::eventlog::{CommitError, LogError, LogLimits, LowWatermark, Position, Revision, Tail};
+use crate::eventlog::{CommitError, LogError, LowWatermark, Position, Revision, Tail};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 use crate::transparency::Frontier;
-
-/// Old rows are looked for once so many were added, and twice as many are looked at.
-const SWEEP_AFTER: usize = 256;
 
 /// What the writer shares with those who ask and read.
 pub(super) struct Shared {
@@ -73,7 +71,10 @@ pub(super) struct LogWriter {
     pub(super) id_generator: IdGenerator,
     pub(super) trimming: Trimming,
     pub(super) tree: TreeWriter,
+    /// Nothing after a transaction that failed: it is read again.
+    pub(super) recent: Option<Recent>,
     pub(super) sweeping: Sweeping,
+    pub(super) running: RunningTime,
     pub(super) marks: SchemaMarks,
     pub(super) gauges: Gauges,
     pub(super) _lock: DirectoryLock,
@@ -106,16 +107,6 @@ impl Gauges {
     }
 }
 
-/// How much was added since old rows were last looked for.
-pub(super) struct Sweeping {
-    origins: usize,
-    origins_after: Vec<u8>,
-    attempts: usize,
-    receipts: usize,
-    receipt_age: Duration,
-    actions: ActionSweep,
-}
-
 /// An answer that is given once the transaction is durable, or has failed.
 type WriterAnswer = Box<dyn FnOnce(Result<(), LogError>)>;
 
@@ -135,13 +126,27 @@ impl LogWriter {
     pub(super) fn run(mut self) {
         let _tripwire = Tripwire(Arc::clone(&self.shared));
         while let Some(group) = self.shared.queue.next_group() {
+            if group.requests.is_empty() && !self.running.is_due(self.clock.running()) {
+                continue;
+            }
             if !self.write(group) {
                 self.shared.queue.break_down();
                 return;
             }
             self.checkpoints.after_commit(&self.connection);
         }
+        self.keep_running_time();
         self.checkpoints.finish(&self.connection);
+    }
+
+    /// Keeps how long the gateway has run. What cannot be kept makes nothing older.
+    fn keep_running_time(&mut self) {
+        if let Ok(transaction) = begin(&mut self.connection, || true)
+            && self.running.go_on(&transaction, (self.clock.running(), true)).is_ok()
+            && self.running.keep(&transaction).is_ok()
+        {
+            let _ = transaction.commit();
+        }
     }
 
     /// Writes one group and answers it; says whether the log can go on.
@@ -170,6 +175,14 @@ impl LogWriter {
                 waiting.for_each(|request| request.refuse(space.full()));
                 true
             }
+            Err(busy) if is_busy(&busy) => {
+                // Nothing was tried, and whoever holds the database may do so for ever.
+                tracing::error!(
+                    "another process holds the database of the log, and what waits is not written"
+                );
+                waiting.for_each(|request| request.refuse(LogError::Closed));
+                false
+            }
             Err(source) => {
                 let source = Arc::new(source);
                 tracing::error!(error = %source, "the log cannot be written and takes no more events");
@@ -190,15 +203,24 @@ impl LogWriter {
         answers: &mut Vec<WriterAnswer>,
     ) -> rusqlite::Result<()> {
         let now = self.clock.now();
-        let transaction = begin(&mut self.connection)?;
+        let Shared { queue, .. } = &*self.shared;
+        let transaction = begin(&mut self.connection, || queue.is_closing())?;
+        let mut running = self.running;
+        let has_room = self.shared.space.refusal().is_none();
+        running.go_on(&transaction, (self.clock.running(), has_room))?;
         let mut appending = Appending {
             connection: &transaction,
             id_generator: self.id_generator,
             now,
             entropy: &*self.entropy,
+            running,
             entries: Vec::new(),
             trimming: self.trimming,
             tree: self.tree.clone(),
+            recent: match self.recent.take() {
+                Some(recent) => recent,
+                None => Recent::resume(&transaction, Pace::USUAL)?,
+            },
             // What a failed transaction has marked is looked up again.
             marks: std::mem::take(&mut self.marks),
         };
@@ -212,12 +234,16 @@ impl LogWriter {
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { id_generator, entries, mut trimming, mut tree, marks, .. } = appending;
+        let Appending { id_generator, entries, mut trimming, mut tree, mut recent, marks, .. } =
+            appending;
         trimming.count_new(&transaction, id_generator.head())?;
         tree.flush(&transaction)?;
+        let older = running.past_origins(&transaction)?;
+        recent.go_on(&transaction, entries.len(), (&older, trimming.low_watermark))?;
         self.shared.space.reuse(free_bytes(&transaction)?);
         self.sweeping.origins += entries.len();
-        self.sweeping.sweep(&transaction, now)?;
+        self.sweeping.sweep(&transaction, &running)?;
+        running.wrote();
         self.shared
             .is_dropping
             .store(trimming.low_watermark != self.trimming.low_watermark, Ordering::SeqCst);
@@ -225,8 +251,10 @@ impl LogWriter {
         transaction.commit()?;
         self.gauges.observe(entries.len(), begun.elapsed(), id_generator.head());
 
+        self.running = running;
         self.id_generator = id_generator;
         self.tree = tree;
+        self.recent = Some(recent);
         self.marks = marks;
         self.publish_low_watermark(trimming);
         if !entries.is_empty() {
@@ -241,58 +269,13 @@ impl LogWriter {
         }
         Ok(())
     }
-}
 
-impl LogWriter {
     fn publish_low_watermark(&mut self, trimming: Trimming) {
         if trimming.low_watermark != self.trimming.low_watermark {
             self.shared.tell_low_watermark(trimming.low_watermark);
         }
         self.shared.is_dropping.store(false, Ordering::SeqCst);
         self.trimming = trimming;
-    }
-}
-
-impl Sweeping {
-    /// Begins to look for receipts and actions that are older than these bounds, and for what has its
-    /// age from elsewhere.
-    pub(super) const fn keeping(limits: &LogLimits) -> Self {
-        Self {
-            origins: 0,
-            origins_after: Vec::new(),
-            attempts: 0,
-            receipts: 0,
-            receipt_age: limits.receipt_age,
-            actions: ActionSweep::keeping(limits.action_age, limits.actions_per_caller),
-        }
-    }
-
-    fn count(&mut self, request: &WriteRequest) {
-        match request {
-            WriteRequest::Commit(changes, _) => {
-                self.attempts += changes.attempts.len();
-                self.receipts += changes.receipts.len();
-            }
-            WriteRequest::BeginAction(..) => self.actions.count(),
-            _ => {}
-        }
-    }
-
-    fn sweep(&mut self, transaction: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-        if self.origins >= SWEEP_AFTER {
-            self.origins_after =
-                sweep_origins(transaction, &self.origins_after, self.origins * 2, now)?;
-            self.origins = 0;
-        }
-        if self.attempts >= SWEEP_AFTER {
-            attempts::prune(transaction, self.attempts * 2, now)?;
-            self.attempts = 0;
-        }
-        if self.receipts >= SWEEP_AFTER {
-            receipts::prune(transaction, self.receipts * 2, now.before(self.receipt_age))?;
-            self.receipts = 0;
-        }
-        self.actions.sweep(transaction, now)
     }
 }
 
@@ -322,17 +305,14 @@ fn execute(
         WriteRequest::Dismiss(subscription, id, reply) => {
             keep(answers, reply, letters::dismiss(connection, &subscription, id).map(Ok))
         }
-        WriteRequest::ExpireDeadLetters(before, most, reply) => {
-            keep(answers, reply, letters::expire(connection, before, most).map(Ok))
+        WriteRequest::ByAge(request) => {
+            execute_by_age(connection, &appending.running, request, answers)
         }
         WriteRequest::DropDeadLetters(of, most, reply) => {
             keep(answers, reply, letters::drop_oldest(connection, &of, most).map(Ok))
         }
         WriteRequest::DropReceipts(of, most, reply) => {
             keep(answers, reply, receipts::forget(connection, &of, most).map(Ok))
-        }
-        WriteRequest::ExpireQuarantined(before, most, reply) => {
-            keep(answers, reply, quarantine::expire(connection, before, most).map(Ok))
         }
         WriteRequest::Commit(changes, reply) => {
             let applied = changes::apply(connection, &changes);
@@ -373,6 +353,26 @@ fn execute(
         WriteRequest::Remove(key, expected, reply) => {
             let written = records::remove(connection, &key, expected);
             keep(answers, reply, written.map(|written| unless_stale(written, Some(expected))))
+        }
+    }
+}
+
+/// Does what a request asks that goes by an age.
+fn execute_by_age(
+    connection: &Connection,
+    running: &RunningTime,
+    request: AgeRequest,
+    answers: &mut Vec<WriterAnswer>,
+) -> rusqlite::Result<()> {
+    match request {
+        AgeRequest::Find(age, reply) => keep(answers, reply, running.aged(connection, age).map(Ok)),
+        AgeRequest::ExpireDeadLetters(age, most, reply) => {
+            let older = running.older(connection, age)?;
+            keep(answers, reply, letters::expire(connection, &older, most).map(Ok))
+        }
+        AgeRequest::ExpireQuarantined(age, most, reply) => {
+            let older = running.older(connection, age)?;
+            keep(answers, reply, quarantine::expire(connection, &older, most).map(Ok))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -11,12 +12,13 @@ use crate::event::{ContentDigest, EventId, IdempotencyKey, Salt, SubscriptionId,
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::page::Filling;
 use crate::eventlog::testing::memory_actions::HeldActions;
+use crate::eventlog::testing::memory_ages::HeldAges;
 use crate::eventlog::testing::memory_schemas::HeldSchemas;
 use crate::eventlog::{
-    Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DiskLevel, Draft,
-    Entry, Extent, GivenUp, KeptReceipt, KeptSignature, Log, LogError, LogLimits, LowWatermark,
-    Observed, Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, ReceiptKey, Record,
-    RecordKey, Retention, Retry, Revision, SequenceCheckpoint, Trimmed,
+    Aged, Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DiskLevel,
+    Draft, Entry, Extent, GivenUp, KeptReceipt, KeptSignature, Log, LogError, LogLimits,
+    LowWatermark, Observed, Origin, Page, Position, QuarantineId, Quarantined, ReceiptId,
+    ReceiptKey, Record, RecordKey, Retention, Retry, Revision, SequenceCheckpoint, Trimmed,
 };
 use crate::transparency::{HeldTree, LeafData};
 
@@ -60,6 +62,7 @@ pub(super) struct Held {
     pub(super) schemas: HeldSchemas,
     pub(super) signatures: Vec<KeptSignature>,
     pub(super) actions: HeldActions,
+    pub(super) ages: HeldAges,
     pub(super) tree: HeldTree,
     pub(super) leaves: Vec<LeafData>,
 }
@@ -95,6 +98,7 @@ impl MemoryLog {
             schemas: HeldSchemas::default(),
             signatures: Vec::new(),
             actions: HeldActions::default(),
+            ages: HeldAges::default(),
             tree: HeldTree::empty(),
             leaves: Vec::new(),
         };
@@ -103,7 +107,8 @@ impl MemoryLog {
     }
 
     pub(super) fn hold(&self) -> Result<MutexGuard<'_, Held>, LogError> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.ages.now = self.clock.running();
         if held.closed { Err(LogError::Closed) } else { Ok(held) }
     }
 }
@@ -118,9 +123,10 @@ impl Held {
         let content = (draft.idempotency_key, draft.digest, Arc::clone(&draft.publication));
         let same_origin = draft.origin.and_then(|origin| self.origins.get(&origin));
         let same_content = draft.deduplicate.zip(self.contents.get(&content));
+        let same_content = same_content.filter(|(window, (_, at))| now.since(*at) < *window);
         let repeats = [same_origin.map(|known| (ORIGIN_WINDOW, known)), same_content];
-        for (window, (of, at)) in repeats.into_iter().flatten() {
-            if now.since(*at) < window {
+        for (window, (of, _)) in repeats.into_iter().flatten() {
+            if !self.ages.has_event(*of, window) {
                 let of = *of;
                 self.envelopes.entry(draft.envelope_id).or_default().insert(of);
                 return Some(Appended::Duplicate { of });
@@ -138,6 +144,7 @@ impl Held {
         if let Some(origin) = draft.origin {
             self.origins.insert(origin, (id, now));
         }
+        self.ages.entries.insert(id, (self.ages.now, position));
         self.digests.insert(position, draft.digest);
         self.contents.insert(content, (id, now));
         self.envelopes.entry(Arc::clone(&draft.envelope_id)).or_default().insert(id);
@@ -157,7 +164,7 @@ impl Held {
         Some(Appended::New { id, position, conflict })
     }
 
-    pub(super) fn apply(&mut self, changes: Changes, expired: Timestamp) {
+    pub(super) fn apply(&mut self, changes: Changes, receipt_age: Duration) {
         self.cursors.extend(changes.cursors);
         let sequence_checkpoints = changes.sequence_checkpoints.into_iter();
         self.sequence_checkpoints
@@ -169,10 +176,11 @@ impl Held {
         self.retries.extend(changes.retries.into_iter().map(|retry| (retry.key.clone(), retry)));
         changes.dead_letters.into_iter().for_each(|letter| self.keep_letter(letter));
         self.attempts.extend(changes.attempts);
-        self.receipts.retain(|_, receipt| receipt.at >= expired);
+        self.receipts.retain(|id, _| !self.ages.is_old(self.ages.receipts.get(id), receipt_age));
         for receipt in changes.receipts {
             self.last_receipt.0 += 1;
             let id = self.last_receipt;
+            self.ages.receipts.insert(id, self.ages.now);
             self.receipts.insert(id, KeptReceipt { id, ..receipt });
         }
         for key in changes.receipt_keys {
@@ -291,6 +299,10 @@ impl Log for MemoryLog {
         let first = held.entries.partition_point(|entry| entry.event.id < from);
         let first = held.entries.get(first).map(|entry| Position(entry.position.0 - 1));
         Ok(first.unwrap_or(held.id_generator.head()))
+    }
+
+    async fn aged(&self, age: Duration) -> Result<Aged, LogError> {
+        Ok(self.hold()?.ages.aged(age))
     }
 
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError> {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use crate::event::Timestamp;
 use crate::eventlog::actions::SWEEP_ACTIONS_AFTER;
-use crate::eventlog::testing::memory::{MemoryLog, fill};
+use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
     Action, ActionEnd, ActionId, ActionQuery, Actions, LogError, NewAction, Page,
 };
@@ -21,12 +20,12 @@ pub(super) struct HeldActions {
 
 impl HeldActions {
     /// Drops what is too old or too much, once enough has come.
-    fn sweep(&mut self, before: Timestamp, most: u64) {
+    fn sweep(&mut self, is_old: impl Fn(ActionId) -> bool, most: u64) {
         if self.begun < SWEEP_ACTIONS_AFTER {
             return;
         }
         self.begun = 0;
-        self.kept.retain(|_, action| action.begun.at >= before);
+        self.kept.retain(|id, _| !is_old(*id));
         let mut of_caller: BTreeMap<_, u64> = BTreeMap::new();
         let newest_first: Vec<_> = self.kept.values().rev().cloned().collect();
         for action in newest_first {
@@ -42,14 +41,15 @@ impl HeldActions {
 #[async_trait]
 impl Actions for MemoryLog {
     async fn begin_action(&self, action: NewAction) -> Result<ActionId, LogError> {
-        let before = self.clock.now().before(self.limits.action_age);
+        let (age, most) = (self.limits.action_age, self.limits.actions_per_caller);
         let mut held = self.hold()?;
-        let actions = &mut held.actions;
+        let Held { actions, ages, .. } = &mut *held;
         actions.last.0 += 1;
         actions.begun += 1;
         let id = actions.last;
         actions.kept.insert(id, Action { id, begun: action, end: ActionEnd::OPEN });
-        actions.sweep(before, self.limits.actions_per_caller);
+        ages.actions.insert(id, ages.now);
+        actions.sweep(|id| ages.is_old(ages.actions.get(&id), age), most);
         Ok(id)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -41,6 +42,8 @@ fn keep(
     }
     held.last_quarantined = id;
     held.quarantine.insert(id, new);
+    let now = held.ages.now;
+    held.ages.quarantined.insert(id, now);
     KeptEntry::New(id)
 }
 
@@ -107,6 +110,12 @@ impl Quarantine for MemoryLog {
                 })
                 && query.producer.as_ref().is_none_or(|by| name == Some(by))
                 && query.kind.is_none_or(|kind| kind == kept.kind())
+                && query
+                    .code
+                    .as_ref()
+                    .is_none_or(|code| kept.codes().split(',').any(|it| *it == **code))
+                && query.from.is_none_or(|from| kept.at >= from)
+                && query.to.is_none_or(|to| kept.at <= to)
         };
         let later = held
             .quarantine
@@ -153,7 +162,7 @@ impl Quarantine for MemoryLog {
 
     async fn expire_quarantined(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<Arc<str>>, LogError> {
         let mut held = self.hold()?;
@@ -161,7 +170,7 @@ impl Quarantine for MemoryLog {
             .quarantine
             .values()
             .take(most)
-            .filter(|kept| kept.at < before)
+            .filter(|kept| held.ages.is_old(held.ages.quarantined.get(&kept.id), age))
             .map(|kept| kept.id)
             .collect();
         let dropped = old.into_iter().filter_map(|id| held.quarantine.remove(&id));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
@@ -26,6 +27,7 @@ impl Held {
             let given_up = GivenUp { reason: Arc::clone(&letter.reason), at: letter.at };
             self.given_up.insert(letter.key.clone(), (letter.position, given_up));
         }
+        self.ages.letters.insert(name.clone(), self.ages.now);
         self.dead_letters.insert(name, DeadLetter { id: *last, redriven: false, ..letter });
     }
 
@@ -75,9 +77,8 @@ impl DeliveryState for MemoryLog {
     }
 
     async fn commit(&self, changes: Changes) -> Result<(), CommitError> {
-        let expired = self.clock.now().before(self.limits.receipt_age);
         match self.must_have_room().and_then(|()| self.hold()) {
-            Ok(mut held) => held.apply(changes, expired),
+            Ok(mut held) => held.apply(changes, self.limits.receipt_age),
             Err(error) => return Err(CommitError::of(error, changes)),
         }
         Ok(())
@@ -151,6 +152,8 @@ impl Registry for MemoryLog {
         let revision = held.last_revision;
         let record = Record { id: key.id.clone(), revision, changed: self.clock.now(), body };
         held.records.insert(key.clone(), record);
+        let now = held.ages.now;
+        held.ages.documents.insert(revision, now);
         Ok(revision)
     }
 
@@ -247,15 +250,16 @@ impl DeadLetters for MemoryLog {
 
     async fn expire_dead_letters(
         &self,
-        before: Timestamp,
+        age: Duration,
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError> {
         let mut held = self.hold()?;
+        let of = |name| held.ages.letters.get(name);
         let mut old: Vec<_> = held
             .dead_letters
             .iter()
-            .filter(|(_, letter)| !letter.redriven && letter.at < before)
-            .map(|(name, letter)| (letter.at, name.clone()))
+            .filter(|(name, letter)| !letter.redriven && held.ages.is_old(of(*name), age))
+            .map(|(name, _)| (of(name).copied(), name.clone()))
             .collect();
         old.sort_unstable();
         old.truncate(most);

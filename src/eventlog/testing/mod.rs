@@ -2,6 +2,7 @@
 
 mod memory;
 mod memory_actions;
+mod memory_ages;
 mod memory_quarantine;
 mod memory_schemas;
 mod memory_seams;

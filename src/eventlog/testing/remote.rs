@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{MutexGuard, watch};
@@ -12,7 +13,7 @@ use tokio::sync::{MutexGuard, watch};
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
-    Action, ActionEnd, ActionId, ActionQuery, Actions, Appended, Attempt, Attempts, Changes,
+    Action, ActionEnd, ActionId, ActionQuery, Actions, Aged, Appended, Attempt, Attempts, Changes,
     CommitError, ContractChoice, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery,
     DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, DroppedDeadLetter,
     Entry, Extent, FencingEpoch, GivenUp, KeptContract, KeptEntry, KeptReceipt, KeptSchema,
@@ -122,6 +123,7 @@ seam! {
             -> Result<Vec<Arc<Entry>>, LogError>;
         observed(at: Position) -> Result<Option<Observed>, LogError>;
         seek(from: EventId) -> Result<Position, LogError>;
+        aged(age: Duration) -> Result<Aged, LogError>;
         extent(released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError>;
         trim(retention: &Retention) -> Result<Trimmed, LogError>;
         close() -> Result<(), LogError>;
@@ -178,7 +180,7 @@ seam! {
             -> Result<Vec<DeadLetterCount>, LogError>;
         revive(letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, LogError>;
         dismiss(subscription: &SubscriptionId, id: DeadLetterId) -> Result<bool, LogError>;
-        expire_dead_letters(before: Timestamp, most: usize)
+        expire_dead_letters(age: Duration, most: usize)
             -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
         dead_letter_usage() -> Result<Vec<DeadLetterUsage>, LogError>;
         drop_dead_letters(subscription: &SubscriptionId, most: usize, bytes: u64)
@@ -197,7 +199,7 @@ seam! {
         count_quarantined() -> Result<Vec<QuarantineCount>, LogError>;
         quarantine_size(producers: usize) -> Result<QuarantineSize, LogError>;
         unquarantine(id: QuarantineId) -> Result<bool, LogError>;
-        expire_quarantined(before: Timestamp, most: usize) -> Result<Vec<Arc<str>>, LogError>;
+        expire_quarantined(age: Duration, most: usize) -> Result<Vec<Arc<str>>, LogError>;
     }
 }
 

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::ambient::{Clock as _, SeededEntropy};
+use crate::ambient::Clock as _;
+use crate::deliver::tests::couriers::{FAILS, Working, start};
 use crate::deliver::tests::stage::{Recorder, Stage, until};
-use crate::deliver::{
-    Allowance, AttemptLimiter, BreakerConfig, DeliverySignals, OperatorLimits, Sinks, Traffic,
-    WorkerCommand, WorkerStanding,
-};
-use crate::event::ChainValue;
-use crate::eventlog::{Log as _, Page, Position, Revision};
-use crate::jobs::{JobError, Replay, ReplayCounts, ReplayRunner, ReplayState, Replays, Selection};
+use crate::deliver::{Traffic, WorkerCommand};
+use crate::eventlog::{Changes, Cursor, DeliveryState as _, Log as _, Page, Position, Revision};
+use crate::jobs::{JobError, JobState, JobStore, Replay, ReplayCounts, ReplayRunner, Selection};
 use crate::subscriptions::{Subscription, SubscriptionState};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -23,44 +20,32 @@ const PATIENCE: Duration = Duration::from_hours(14 * 24);
 
 type Running = JoinHandle<Result<Replay, JobError>>;
 
-/// What is around a runner.
+/// What is around a runner: the courier among it.
 struct Scene {
     stage: Stage,
-    replays: Replays,
+    replays: JobStore<Replay>,
     recorder: Arc<Recorder>,
     subscription: watch::Sender<Arc<Subscription>>,
-    standing: watch::Sender<WorkerStanding>,
-    limiter: Arc<AttemptLimiter>,
-    commands: Option<mpsc::Receiver<WorkerCommand>>,
+    working: Working,
 }
 
 impl Scene {
-    /// A log of these events, and an active subscription.
+    /// A log of these events, all of which an active subscription has.
     async fn of(words: &[&str]) -> Self {
-        let stage = Stage::new().await;
+        Self::on(Stage::new().await, words).await
+    }
+
+    async fn on(stage: Stage, words: &[&str]) -> Self {
         stage.append(words).await;
-        let replays = Replays::new(Arc::clone(&stage.log) as _);
-        let entropy = Arc::new(SeededEntropy::new(1));
-        let sinks =
-            Arc::new(Sinks::new(BreakerConfig::default(), entropy, DeliverySignals::channel().0));
-        let allowance =
-            Allowance { parallel: 4, rate: None, operator_limits: OperatorLimits::default() };
-        let standing = WorkerStanding {
-            scanned: Position(0),
-            settled: Position(0),
-            sequence: 0,
-            chain: ChainValue::start(&stage.subscription.id),
-            open: 0,
-            retrying: 0,
-            blocked: 0,
-        };
+        let id = stage.subscription.id.clone();
+        let cursors = vec![(id.clone(), Cursor::starting(&id, stage.log.head()))];
+        stage.log.commit(Changes { cursors, ..Changes::default() }).await.unwrap();
+        let recorder = Arc::default();
         Self {
-            replays,
-            recorder: Arc::default(),
+            replays: JobStore::new(Arc::clone(&stage.log) as _),
+            working: start(&stage, &recorder).await,
+            recorder,
             subscription: watch::Sender::new(Arc::clone(&stage.subscription)),
-            standing: watch::Sender::new(standing),
-            limiter: Arc::new(AttemptLimiter::new(&stage.subscription, &sinks, allowance, None)),
-            commands: None,
             stage,
         }
     }
@@ -80,7 +65,7 @@ impl Scene {
             },
             wish: crate::subscriptions::WishText::new(&[], &[]),
             rate: 1,
-            state: ReplayState::Running,
+            state: JobState::Running,
             reached: Position::START,
             counts,
             created: now,
@@ -93,12 +78,10 @@ impl Scene {
     }
 
     async fn kept(&self) -> Replay {
-        self.replays.get(&"again".parse().unwrap()).await.unwrap()
+        kept(&self.replays).await
     }
 
-    fn run(&mut self, replay: Replay) -> Running {
-        let (courier, commands) = mpsc::channel(64);
-        self.commands = Some(commands);
+    fn run(&self, replay: Replay) -> Running {
         let runner = ReplayRunner {
             log: Arc::clone(&self.stage.log) as _,
             replays: self.replays.clone(),
@@ -110,33 +93,41 @@ impl Scene {
             parallel: 1,
             patience: PATIENCE,
             subscription: self.subscription.subscribe(),
-            courier,
-            standing: self.standing.subscribe(),
-            limiter: Arc::clone(&self.limiter),
+            courier: self.working.commands.clone(),
             cancel: CancellationToken::new(),
         };
         self.stage.tasks.spawn(runner.run(replay))
     }
 
-    fn become_state(&self, state: SubscriptionState) {
+    async fn become_state(&self, state: SubscriptionState) {
         let subscription = Subscription { state, ..(*self.stage.subscription).clone() };
         self.subscription.send_replace(Arc::new(subscription));
+        let changed = WorkerCommand::Changed(Arc::clone(&self.subscription.borrow()));
+        self.working.commands.send(changed).await.unwrap();
     }
 
-    /// Moves the clock by steps until a runner has ended, and says how often.
     async fn run_out(&self, running: &Running, step: Duration) -> u32 {
-        let mut steps = 0;
-        until("the runner ends", || {
-            if running.is_finished() {
-                return true;
-            }
-            self.stage.clock.advance(step);
-            steps += 1;
-            false
-        })
-        .await;
-        steps
+        run_out(&self.stage, running, step).await
     }
+}
+
+async fn kept(replays: &JobStore<Replay>) -> Replay {
+    replays.get("again").await.unwrap()
+}
+
+/// Moves the clock by steps until a runner has ended, and says how often.
+async fn run_out(stage: &Stage, running: &Running, step: Duration) -> u32 {
+    let mut steps = 0;
+    until("the runner ends", || {
+        if running.is_finished() {
+            return true;
+        }
+        stage.clock.advance(step);
+        steps += 1;
+        false
+    })
+    .await;
+    steps
 }
 
 /// Lets the runner do all that it can do now: everything around it answers at once.
@@ -152,7 +143,7 @@ fn counted(matched: u64) -> ReplayCounts {
 
 #[tokio::test]
 async fn a_replay_goes_on_once_a_full_disk_has_room() {
-    let mut scene = Scene::of(&["a", "b", "c"]).await;
+    let scene = Scene::of(&["a", "b", "c"]).await;
     let replay = scene.keep(counted(3)).await;
     let running = scene.run(replay);
     until("one event is sent", || scene.recorder.words().len() == 1).await;
@@ -165,33 +156,36 @@ async fn a_replay_goes_on_once_a_full_disk_has_room() {
     scene.stage.log.fill(false);
 
     scene.run_out(&running, Duration::from_secs(1)).await;
-    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Completed);
+    assert_eq!(running.await.unwrap().unwrap().state, JobState::Completed);
     let kept = scene.kept().await;
-    assert_eq!((kept.state, kept.counts.delivered), (ReplayState::Completed, 3));
+    assert_eq!((kept.state, kept.counts.delivered), (JobState::Completed, 3));
     assert_eq!(scene.recorder.words(), ["a", "b", "c"]);
 }
 
 #[tokio::test]
 async fn how_a_replay_ended_is_kept_once_there_is_room_and_its_courier_does_not_wait_for_that() {
-    let mut scene = Scene::of(&["a"]).await;
+    let scene = Scene::of(&["a"]).await;
     let replay = scene.keep(counted(1)).await;
     scene.stage.log.fill(true);
     let running = scene.run(replay);
-    let mut commands = scene.commands.take().unwrap();
-    assert!(commands.recv().await.is_none(), "nobody commands the courier any more");
+    until("the event is sent", || scene.recorder.words().len() == 1).await;
+    let Scene { stage, replays, working, .. } = scene;
+    let Working { commands, end, .. } = working;
+    drop(commands);
+    until("the courier ends", || end.is_finished()).await;
     settle().await;
     assert!(!running.is_finished(), "how it ended is not kept");
 
-    scene.stage.log.fill(false);
-    scene.run_out(&running, Duration::from_secs(1)).await;
+    stage.log.fill(false);
+    run_out(&stage, &running, Duration::from_secs(1)).await;
 
     running.await.unwrap().unwrap();
-    assert_eq!(scene.kept().await.state, ReplayState::Completed);
+    assert_eq!(kept(&replays).await.state, JobState::Completed);
 }
 
 #[tokio::test]
 async fn a_gateway_that_stops_does_not_wait_for_room() {
-    let mut scene = Scene::of(&["a"]).await;
+    let scene = Scene::of(&["a"]).await;
     let replay = scene.keep(counted(1)).await;
     scene.stage.log.fill(true);
     let running = scene.run(replay);
@@ -201,77 +195,79 @@ async fn a_gateway_that_stops_does_not_wait_for_room() {
     scene.stage.tasks.stopping().cancel();
 
     running.await.unwrap().unwrap();
-    assert_eq!(scene.kept().await.state, ReplayState::Running, "it goes on after the restart");
+    assert_eq!(scene.kept().await.state, JobState::Running, "it goes on after the restart");
 }
 
 #[tokio::test]
 async fn a_replay_that_ends_early_lets_go_of_a_courier_that_it_waits_for() {
-    let mut scene = Scene::of(&["a", "b"]).await;
+    let scene = Scene::of(&["a", "b"]).await;
     let replay = scene.keep(counted(2)).await;
     // All attempts at once are in flight, so that the replay waits for its turn.
+    let limiter = Arc::clone(&scene.working.limiter);
     let taken: Vec<_> =
-        std::iter::from_fn(|| scene.limiter.enter(Traffic::Replay, scene.stage.clock.now()).ok())
+        std::iter::from_fn(|| limiter.enter(Traffic::Replay, scene.stage.clock.now()).ok())
             .collect();
     let running = scene.run(replay);
     settle().await;
     assert!(!running.is_finished() && scene.recorder.words().is_empty());
 
-    let removed = watch::Sender::new(Arc::clone(&scene.stage.subscription));
-    drop(std::mem::replace(&mut scene.subscription, removed));
+    let Scene { subscription, working, .. } = scene;
+    drop((subscription, working.commands));
 
     until("the runner ends", || running.is_finished()).await;
-    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Cancelled);
+    assert_eq!(running.await.unwrap().unwrap().state, JobState::Cancelled);
+    until("the courier ends", || working.end.is_finished()).await;
     drop(taken);
 }
 
 #[tokio::test]
 async fn downtime_is_not_standing_still() {
-    let mut scene = Scene::of(&["a", "b"]).await;
+    let scene = Scene::of(&["a", "b"]).await;
     let replay = scene.keep(counted(2)).await;
     scene.stage.clock.advance(20 * DAY);
 
     let running = scene.run(replay);
     scene.run_out(&running, Duration::from_secs(1)).await;
 
-    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Completed);
+    assert_eq!(running.await.unwrap().unwrap().state, JobState::Completed);
 }
 
 #[tokio::test]
 async fn a_clock_that_leaps_costs_no_replay_its_patience() {
-    let mut scene = Scene::of(&["a", "b"]).await;
+    let scene = Scene::of(&["a", "b"]).await;
     let replay = scene.keep(counted(2)).await;
-    scene.become_state(SubscriptionState::Paused);
+    scene.become_state(SubscriptionState::Paused).await;
     let running = scene.run(replay);
     settle().await;
 
     scene.stage.clock.advance(20 * DAY);
     settle().await;
-    scene.become_state(SubscriptionState::Active);
+    scene.become_state(SubscriptionState::Active).await;
 
     scene.run_out(&running, Duration::from_secs(1)).await;
-    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Completed);
+    assert_eq!(running.await.unwrap().unwrap().state, JobState::Completed);
 }
 
 #[tokio::test]
 async fn a_replay_that_stands_still_is_cancelled_and_a_restart_does_not_begin_its_patience_anew() {
-    let mut scene = Scene::of(&["a"]).await;
+    let scene = Scene::of(&["a"]).await;
     let mut replay = scene.keep(counted(1)).await;
     replay.stood = 13 * DAY;
     scene.replays.keep(&mut replay).await.unwrap();
-    scene.become_state(SubscriptionState::Paused);
+    scene.become_state(SubscriptionState::Paused).await;
     let replay = scene.kept().await;
 
     let running = scene.run(replay);
     let hours = scene.run_out(&running, Duration::from_hours(1)).await;
 
-    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Cancelled);
+    assert_eq!(running.await.unwrap().unwrap().state, JobState::Cancelled);
     assert!((24..13 * 24).contains(&hours), "after {hours} hours");
     assert!(scene.kept().await.stood >= PATIENCE);
 }
 
 #[tokio::test]
 async fn what_was_not_counted_before_a_kill_is_counted_after_it() {
-    let mut scene = Scene::of(&["a", "b", "c"]).await;
+    let scene = Scene::of(&["a", "b", "c"]).await;
     let replay = scene.keep(ReplayCounts::default()).await;
 
     let running = scene.run(replay);
@@ -279,5 +275,24 @@ async fn what_was_not_counted_before_a_kill_is_counted_after_it() {
 
     running.await.unwrap().unwrap();
     let counts = ReplayCounts { delivered: 3, ..counted(3) };
+    assert_eq!(scene.kept().await.counts, counts);
+}
+
+#[tokio::test]
+async fn a_subject_that_fails_holds_up_its_own_events_of_a_replay_alone() {
+    let mut stage = Stage::new().await;
+    stage.in_order(&serde_json::json!({ "ordering": "subject" }));
+    let scene = Scene::on(stage, &["a.1", "a.2", "a.3", "b.1"]).await;
+    scene.recorder.acts.lock().unwrap().push_back(FAILS);
+    let replay = Replay { rate: 0, ..scene.keep(counted(4)).await };
+
+    // One is under way at a time, and those that wait for their subject do not count.
+    let running = scene.run(replay);
+    until("the other goes on", || scene.recorder.words() == ["a.1", "b.1"]).await;
+    scene.run_out(&running, Duration::from_millis(500)).await;
+
+    assert_eq!(running.await.unwrap().unwrap().state, JobState::Completed);
+    assert_eq!(scene.recorder.words(), ["a.1", "b.1", "a.1", "a.2", "a.3"]);
+    let counts = ReplayCounts { delivered: 3, retrying: 1, ..counted(4) };
     assert_eq!(scene.kept().await.counts, counts);
 }

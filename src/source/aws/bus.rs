@@ -46,7 +46,7 @@ enum Place {
 pub struct Bus {
     pub(super) config: Config,
     buses: Buses,
-    keys: AccessKeys,
+    keys: Arc<AccessKeys>,
     answers: Answers,
     seen: SeenSignatures,
     admit: Arc<dyn Admit>,
@@ -61,7 +61,7 @@ impl Bus {
     /// Opens the bus that the settings describe.
     pub fn new(
         config: Config,
-        keys: AccessKeys,
+        keys: impl Into<Arc<AccessKeys>>,
         (admit, metrics): (Arc<dyn Admit>, Arc<Metrics>),
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -74,7 +74,7 @@ impl Bus {
         Self {
             config,
             buses,
-            keys,
+            keys: keys.into(),
             answers,
             seen,
             admit,
@@ -321,12 +321,12 @@ impl Bus {
     fn keeps_unreadable(&self, identity: &Identity) -> bool {
         self.response_mode() == ResponseMode::Asynchronous
             && self.config.signatures == Signatures::Required
-            && self.keys.knows(&identity.access_key)
+            && self.keys.has(identity)
     }
 
     /// The access key of a request; one name for all that nobody has signed.
     fn key<'a>(&self, identity: &'a Identity) -> &'a str {
-        if self.keys.knows(&identity.access_key) { &identity.access_key } else { UNKNOWN_KEY }
+        if self.keys.has(identity) { &identity.access_key } else { UNKNOWN_KEY }
     }
 
     fn producer(&self, identity: &Identity) -> EventProducer {

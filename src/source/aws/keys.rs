@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use zeroize::Zeroizing;
 
@@ -23,12 +24,14 @@ pub struct Identity {
     pub access_key: Arc<str>,
     /// The sources that it may publish as; nothing if it may publish as any.
     sources: Option<Arc<[SourceRule]>>,
+    /// Whether it has signed, with a key that was the gateway's then.
+    is_verified: bool,
 }
 
 impl Identity {
     /// A producer that did not have to say who it is, and may publish as any source.
     pub fn unsigned(access_key: &str) -> Self {
-        Self { access_key: access_key.into(), sources: None }
+        Self { access_key: access_key.into(), sources: None, is_verified: false }
     }
 
     /// The producer, as what it sends names it.
@@ -42,9 +45,9 @@ impl Identity {
     }
 }
 
-/// The access keys that producers sign with, by id.
+/// The access keys that producers sign with, by id, until they are replaced.
 #[derive(Default)]
-pub struct AccessKeys(HashMap<String, Held>);
+pub struct AccessKeys(ArcSwap<HashMap<String, Held>>);
 
 struct Held {
     identity: Identity,
@@ -67,15 +70,26 @@ impl AccessKeys {
             let identity = Identity {
                 access_key: key.id.as_str().into(),
                 sources: key.sources.map(Into::into),
+                is_verified: true,
             };
             (key.id, Held { identity, secret, derived: Mutex::new(None) })
         };
-        Self(keys.into_iter().map(hold).collect())
+        Self(ArcSwap::from_pointee(keys.into_iter().map(hold).collect()))
+    }
+
+    /// Puts others in their place, all at once. A call whose signature is verified already goes on.
+    pub fn replace(&self, others: Self) {
+        self.0.store(others.0.into_inner());
+    }
+
+    /// Whether the access key of a producer is ours, or was when its signature was verified.
+    pub(super) fn has(&self, identity: &Identity) -> bool {
+        identity.is_verified || self.knows(&identity.access_key)
     }
 
     /// Whether an access key is ours.
     pub(super) fn knows(&self, access_key: &str) -> bool {
-        self.0.contains_key(access_key)
+        self.0.load().contains_key(access_key)
     }
 
     /// Signs a text for a day (`YYYYMMDD`, which is that of `unix_seconds`) and a region; nothing if
@@ -87,7 +101,8 @@ impl AccessKeys {
         region: &str,
         text: &str,
     ) -> Option<(Identity, String)> {
-        let held = self.0.get(access_key)?;
+        let keys = self.0.load();
+        let held = keys.get(access_key)?;
         let mut derived = held.derived.lock().unwrap_or_else(PoisonError::into_inner);
         let key = match derived.take() {
             Some(known) if known.date == date && known.region == region => known,
@@ -106,7 +121,7 @@ impl AccessKeys {
 
 impl fmt::Debug for AccessKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AccessKeys({})", self.0.len())
+        write!(f, "AccessKeys({})", self.0.load().len())
     }
 }
 
@@ -132,6 +147,28 @@ mod tests {
         assert!(!identity.may_publish_as("orders2"));
         assert!(Identity::unsigned("").may_publish_as("anything"));
         assert!(!format!("{keys:?}{identity:?}").contains("\"s\""));
+    }
+
+    #[test]
+    fn keys_are_replaced_at_once_and_a_verified_call_stays_its_producers() {
+        let key = |id: &str| {
+            let key = AccessKey {
+                id: id.into(),
+                secret: SecretReference::Env("X".into()),
+                sources: None,
+            };
+            (key, Secret::new("s".into()))
+        };
+        let keys = AccessKeys::new([key("AKIA")]);
+        let day = ("20261121", 1_795_282_931);
+        let (verified, _) = keys.sign("AKIA", day, "eu-west-1", "t").unwrap();
+
+        keys.replace(AccessKeys::new([key("AKIB")]));
+
+        assert!(keys.sign("AKIA", day, "eu-west-1", "t").is_none());
+        assert!(keys.sign("AKIB", day, "eu-west-1", "t").is_some());
+        assert!(keys.has(&verified), "it was verified before");
+        assert!(!keys.has(&Identity::unsigned("AKIA")) && keys.has(&Identity::unsigned("AKIB")));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ambient::Tasks;
 #[cfg(feature = "aws")]
-use crate::ambient::{Clock, Entropy};
+use crate::ambient::{Clock, Entropy, restarted};
 #[cfg(feature = "aws")]
 use crate::aws::AwsClients;
 use crate::event::QueueArn;
@@ -87,10 +87,16 @@ impl Queues {
         for poller in &self.pollers {
             for _ in 0..poller.intake.source.pollers {
                 let (poller, stop) = (Arc::clone(poller), tasks.stopping().clone());
-                tasks.spawn(async move { poller.run(&stop).await });
+                let of = ("queue", Arc::clone(&poller.intake.clock));
+                tasks.spawn(async move {
+                    restarted((of.0, &*of.1), || Box::pin(poller.run(&stop))).await;
+                });
             }
             let (poller, stop) = (Arc::clone(poller), tasks.stopping().clone());
-            tasks.spawn(async move { poller.watch(&stop).await });
+            let of = ("queue attributes", Arc::clone(&poller.intake.clock));
+            tasks.spawn(async move {
+                restarted((of.0, &*of.1), || Box::pin(poller.watch(&stop))).await;
+            });
         }
     }
 

@@ -35,6 +35,8 @@ pub struct TestGateway {
     directory: TempDir,
     config: Config,
     clock: Option<ManualClock>,
+    /// Who tells the gateway the time instead.
+    other_clock: Option<Arc<dyn Clock>>,
     disk: Option<ManualDisk>,
     admin: String,
     http: reqwest::Client,
@@ -158,6 +160,7 @@ impl TestGateway {
             directory,
             config,
             clock,
+            other_clock: None,
             disk: None,
             admin: String::new(),
             http,
@@ -170,10 +173,7 @@ impl TestGateway {
 
     /// What the machine gives the next start.
     fn machine(&self) -> Machine {
-        let clock: Arc<dyn Clock> = match &self.clock {
-            Some(clock) => Arc::new(clock.clone()),
-            None => Arc::new(SystemClock),
-        };
+        let clock = self.other_clock.clone().unwrap_or_else(|| self.clock());
         // How full this machine's disk is, is no concern of a test.
         let disk = Arc::new(self.disk.clone().unwrap_or_else(ManualDisk::empty));
         Machine { clock, disk, ..Machine::default() }
@@ -181,7 +181,7 @@ impl TestGateway {
 
     /// Why it cannot be started on the directory as it is.
     pub async fn refusal(&self) -> String {
-        let built = build(self.config.clone(), self.machine()).await;
+        let built = Box::pin(build(self.config.clone(), self.machine())).await;
         built.err().expect("it is refused").to_string()
     }
 
@@ -189,7 +189,7 @@ impl TestGateway {
     async fn run(&mut self) {
         let machine = self.machine();
         let tasks = machine.tasks.clone();
-        let gateway = build(self.config.clone(), machine).await.unwrap();
+        let gateway = Box::pin(build(self.config.clone(), machine)).await.unwrap();
         let services = Arc::clone(gateway.services());
         let stop = tasks.stopping().clone().cancelled_owned();
         let end = Tasks::new().spawn(gateway.run(stop));
@@ -214,6 +214,12 @@ impl TestGateway {
     /// Starts again on a disk that is as full as the test says.
     pub async fn restart_on(&mut self, disk: &ManualDisk) {
         self.disk = Some(disk.clone());
+        self.restart().await;
+    }
+
+    /// Starts again with a clock of the test's own.
+    pub async fn restart_told_by(&mut self, clock: Arc<dyn Clock>) {
+        self.other_clock = Some(clock);
         self.restart().await;
     }
 

@@ -18,7 +18,9 @@ use crate::deliver::sink::connection::fields::{
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::identities::TlsIdentity;
 use crate::deliver::sink::connection::unusable::Unusable;
-use crate::egress::{EgressRefusal, ExchangeError, GuardedClient, GuardedRequest, NetworkFailure};
+use crate::egress::{
+    EgressRefusal, ExchangeError, GuardedAnswer, GuardedClient, GuardedRequest, NetworkFailure,
+};
 use crate::event::{Blame, Fault};
 use crate::subscriptions::{ClientAuthentication, OAuth, SecretText, TokenMethod};
 use crate::telemetry::error_chain;
@@ -228,17 +230,21 @@ impl TokenRequest {
             body_limit: LONGEST_ANSWER + 1,
             patience,
         };
-        let response = client.exchange(request).await;
-        let response = response.map_err(|error| failed(self.endpoint.host_str(), &error))?;
-        let status = response.status();
-        let media_type = response.headers().get(CONTENT_TYPE);
+        let failed = |error: &ExchangeError| failed(self.endpoint.host_str(), error);
+        let answer = client.answer(request, |_| patience).await.map_err(|error| failed(&error))?;
+        let GuardedAnswer { head, body, cut } = answer;
+        let media_type = head.headers.get(CONTENT_TYPE);
         let is_json = media_type.and_then(|value| value.to_str().ok()).is_some_and(is_json);
-        let body = Zeroizing::new(response.into_body());
+        let body = Zeroizing::new(body);
         if body.len() > LONGEST_ANSWER {
             return Err(TokenError::TooLong);
         }
-        if status != StatusCode::OK {
-            return Err(TokenError::Status { status: status.as_u16(), code: refusal(&body) });
+        if head.status != StatusCode::OK {
+            let status = head.status.as_u16();
+            return Err(TokenError::Status { status, code: refusal(&body) });
+        }
+        if let Some(cut) = cut {
+            return Err(failed(&cut));
         }
         if !is_json {
             return Err(TokenError::Content("it is not application/json"));

@@ -82,15 +82,19 @@ mod tests {
             sink: "https://shop.example/hook".parse().unwrap(),
             credential: None,
             content_mode: ContentMode::Binary,
+            gives_receipts: false,
             timeout: Duration::from_secs(1),
         };
-        let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).to_owned()));
+        let header = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        let headers = headers.iter().map(header);
         HttpRequest {
             method: Method::POST,
             target: Arc::new(target),
             headers: headers.collect(),
-            content_type: "application/jwt",
             body: Bytes::from_static(br#"{"test": 2432232314}"#),
+            awaits_proof: false,
         }
     }
 

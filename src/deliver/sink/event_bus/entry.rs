@@ -116,7 +116,7 @@ pub(super) mod tests {
             sequence: Some(3),
             replay: None,
             attempt: 1,
-            token,
+            token: token.into(),
         }
     }
 

@@ -132,7 +132,11 @@ async fn a_repeat_by_the_bus_is_answered_with_the_first_id_for_a_day() {
         let earlier = append_one(log, with_origin("a", 1)).await;
         assert_eq!(earlier, Appended::Duplicate { of: first }, "a clock gone back forgets nothing");
 
-        fixture.clock.set(START.after(Duration::from_hours(24)));
+        fixture.clock.set(START.after(Duration::from_hours(90 * 24)));
+        let later = append_one(log, with_origin("a", 1)).await;
+        assert_eq!(later, Appended::Duplicate { of: first }, "nor does one that leaps ahead");
+
+        fixture.clock.advance(Duration::from_nanos(2));
         assert_eq!(position(append_one(log, with_origin("a", 1)).await), Some(2));
         assert_eq!(head(log).await, Position(2));
     }
@@ -178,6 +182,23 @@ async fn equal_content_is_swallowed_only_where_asked_and_within_its_window() {
         assert_eq!(position(append_one(log, draft("a")).await), Some(4), "not asked");
         fixture.clock.advance(Duration::from_mins(1));
         assert_eq!(position(append_one(log, minute("a")).await), Some(5), "too late");
+    }
+}
+
+#[tokio::test]
+async fn equal_content_is_not_swallowed_for_years_after_a_clock_was_set_back() {
+    for fixture in engines(LogLimits::default()) {
+        let log = &*fixture.store.log;
+        let minute = |word| Draft { deduplicate: Some(Duration::from_mins(1)), ..draft(word) };
+        fixture.clock.set(START.after(Duration::from_hours(24 * 365)));
+        let first = append_one(log, draft("a")).await.id();
+
+        fixture.clock.set(START);
+        fixture.clock.advance(Duration::from_secs(59));
+        assert_eq!(append_one(log, minute("a")).await, Appended::Duplicate { of: first });
+        fixture.clock.advance(Duration::from_secs(2));
+
+        assert_eq!(position(append_one(log, minute("a")).await), Some(2));
     }
 }
 

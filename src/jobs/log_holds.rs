@@ -1,63 +1,59 @@
-//! How far each running replay has come by what is kept of it, which retention may not pass.
+//! What running jobs need of the log by what is kept of them: retention may not pass it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::event::{ReplayId, SubscriptionId};
+use crate::event::SubscriptionId;
 use crate::eventlog::Position;
-use crate::jobs::{Replay, ReplayState};
+use crate::jobs::Job;
 
-/// The place of every replay that is kept as running. Clones share it.
+/// The place of every job that runs and needs the log from there. Clones share it.
 ///
-/// A place moves once it is written, so that no crash takes a replay up before it.
+/// A place moves once it is written, so that no crash takes a job up before it.
 #[derive(Clone, Default)]
-pub(super) struct ReplayPositions(Arc<Mutex<KnownPositions>>);
+pub(super) struct LogHolds(Arc<Mutex<KnownHolds>>);
 
 #[derive(Default)]
-struct KnownPositions {
+struct KnownHolds {
     /// Whether what the registry held at the start was learned.
     is_complete: bool,
-    places: BTreeMap<ReplayId, (SubscriptionId, Position)>,
+    places: BTreeMap<String, (SubscriptionId, Position)>,
 }
 
-impl ReplayPositions {
-    fn lock(&self) -> MutexGuard<'_, KnownPositions> {
+impl LogHolds {
+    fn lock(&self) -> MutexGuard<'_, KnownHolds> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Learns what the registry holds, before anything is written to it.
-    pub(super) fn learn(&self, kept: &[Replay]) {
-        for replay in kept {
-            self.note(replay);
-        }
-        self.lock().is_complete = true;
+    /// Notes what was just written or learned.
+    pub(super) fn note(&self, job: &impl Job) {
+        let places = &mut self.lock().places;
+        match job.hold() {
+            Some((place, _)) => {
+                places.insert(job.name().to_owned(), (job.subscription().clone(), place))
+            }
+            None => places.remove(job.name()),
+        };
     }
 
-    /// Notes what was just written.
-    pub(super) fn note(&self, replay: &Replay) {
-        let places = &mut self.lock().places;
-        match replay.state {
-            ReplayState::Running => {
-                let place = (replay.subscription.clone(), replay.reached);
-                places.insert(replay.id.clone(), place)
-            }
-            ReplayState::Completed | ReplayState::Cancelled => places.remove(&replay.id),
-        };
+    /// Everything that the registry held at the start is learned.
+    pub(super) fn complete(&self) {
+        self.lock().is_complete = true;
     }
 
     /// The place of the slowest; nothing if none runs. Before everything is learned, one may stand
     /// at the start of the log.
     pub(super) fn slowest(&self) -> Option<Position> {
         let places = self.lock();
-        let slowest = places.places.values().map(|(_, reached)| *reached).min();
+        let slowest = places.places.values().map(|(_, place)| *place).min();
         if places.is_complete { slowest } else { Some(Position::START) }
     }
 
-    /// The place of every one that runs, with its subscription.
-    pub(super) fn all(&self) -> Vec<(ReplayId, SubscriptionId, Position)> {
+    /// The place of every one that runs, with its name and its subscription.
+    pub(super) fn all(&self) -> Vec<(String, SubscriptionId, Position)> {
         let places = self.lock();
         let all = places.places.iter();
-        all.map(|(id, (subscription, reached))| (id.clone(), subscription.clone(), *reached))
+        all.map(|(name, (subscription, place))| (name.clone(), subscription.clone(), *place))
             .collect()
     }
 }
@@ -70,7 +66,7 @@ mod tests {
     use crate::ambient::{ManualClock, SeededEntropy};
     use crate::event::{EventId, Timestamp};
     use crate::eventlog::{LogLimits, MemoryLog, Position, Registry, Revision};
-    use crate::jobs::{Replay, ReplayCounts, ReplayState, Replays, Selection};
+    use crate::jobs::{JobState, JobStore, Replay, ReplayCounts, Selection};
 
     fn registry() -> Arc<dyn Registry> {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
@@ -85,7 +81,7 @@ mod tests {
             selection: Selection { from: EventId::MIN, to: EventId::MIN, types: Vec::new() },
             wish: crate::subscriptions::WishText::new(&[], &[]),
             rate: 1,
-            state: ReplayState::Running,
+            state: JobState::Running,
             reached: Position(reached),
             counts: ReplayCounts::default(),
             created: Timestamp::EPOCH,
@@ -97,29 +93,29 @@ mod tests {
 
     #[tokio::test]
     async fn the_slowest_running_replay_is_known_without_the_registry() {
-        let replays = Replays::new(registry());
+        let replays = JobStore::<Replay>::new(registry());
         replays.learn().await.unwrap();
-        assert_eq!(replays.slowest(), None);
+        assert_eq!(replays.holds().slowest(), None);
 
         let (mut ahead, mut behind) = (replay("a", 9), replay("b", 4));
         replays.keep(&mut ahead).await.unwrap();
         replays.keep(&mut behind).await.unwrap();
-        assert_eq!(replays.slowest(), Some(Position(4)));
+        assert_eq!(replays.holds().slowest(), Some(Position(4)));
 
         behind.reached = Position(12);
         replays.keep(&mut behind).await.unwrap();
-        assert_eq!(replays.slowest(), Some(Position(9)));
+        assert_eq!(replays.holds().slowest(), Some(Position(9)));
 
-        ahead.state = ReplayState::Cancelled;
+        ahead.state = JobState::Cancelled;
         replays.keep(&mut ahead).await.unwrap();
-        behind.state = ReplayState::Completed;
+        behind.state = JobState::Completed;
         replays.keep(&mut behind).await.unwrap();
-        assert_eq!(replays.slowest(), None);
+        assert_eq!(replays.holds().slowest(), None);
     }
 
     #[tokio::test]
     async fn a_place_that_could_not_be_written_does_not_count() {
-        let replays = Replays::new(registry());
+        let replays = JobStore::<Replay>::new(registry());
         replays.learn().await.unwrap();
         let mut kept = replay("a", 4);
         replays.keep(&mut kept).await.unwrap();
@@ -127,22 +123,22 @@ mod tests {
         let mut stale = Replay { reached: Position(9), revision: Revision(77), ..kept };
 
         assert!(replays.keep(&mut stale).await.is_err());
-        assert_eq!(replays.slowest(), Some(Position(4)));
+        assert_eq!(replays.holds().slowest(), Some(Position(4)));
     }
 
     #[tokio::test]
     async fn what_ran_before_a_restart_is_known_once_it_is_learned_and_holds_everything_till_then()
     {
         let registry = registry();
-        let before = Replays::new(Arc::clone(&registry));
+        let before = JobStore::<Replay>::new(Arc::clone(&registry));
         before.keep(&mut replay("a", 9)).await.unwrap();
-        before.keep(&mut Replay { state: ReplayState::Completed, ..replay("b", 4) }).await.unwrap();
+        before.keep(&mut Replay { state: JobState::Completed, ..replay("b", 4) }).await.unwrap();
 
-        let after = Replays::new(registry);
-        assert_eq!(after.slowest(), Some(Position::START));
+        let after = JobStore::<Replay>::new(registry);
+        assert_eq!(after.holds().slowest(), Some(Position::START));
 
         let kept = after.learn().await.unwrap();
         assert_eq!(kept.len(), 2);
-        assert_eq!(after.slowest(), Some(Position(9)));
+        assert_eq!(after.holds().slowest(), Some(Position(9)));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::access::{GrantDocument, GrantId};
-use crate::config;
+use crate::config::folder as files_of;
 use crate::event::{Diagnostic, yaml};
 
 /// Grants with the files that they stand in, by their ids.
@@ -16,11 +16,11 @@ pub type GrantFiles = BTreeMap<GrantId, (String, GrantDocument)>;
 ///
 /// The caller's turn: every file that cannot be read, every grant that cannot work or has no name, and
 /// every name that is given twice.
-pub fn read_folder(folder: &Path) -> Result<GrantFiles, Vec<Diagnostic>> {
+pub fn grant_folder(folder: &Path) -> Result<GrantFiles, Vec<Diagnostic>> {
     let (mut grants, mut mistakes) = (GrantFiles::new(), Vec::new());
-    for (name, text) in config::folder(folder)? {
+    for (name, text) in files_of(folder)? {
         let file = folder.join(name).display().to_string();
-        if let Err(mistake) = add(&mut grants, file, &text) {
+        if let Err(mistake) = add_grant(&mut grants, file, &text) {
             mistakes.push(*mistake);
         }
     }
@@ -28,7 +28,7 @@ pub fn read_folder(folder: &Path) -> Result<GrantFiles, Vec<Diagnostic>> {
 }
 
 /// Adds what a file says.
-pub fn add(grants: &mut GrantFiles, file: String, text: &str) -> Result<(), Box<Diagnostic>> {
+pub fn add_grant(grants: &mut GrantFiles, file: String, text: &str) -> Result<(), Box<Diagnostic>> {
     let document: GrantDocument = yaml::read(&file, text)?;
     document.check().map_err(|error| Box::new(Diagnostic::of_file(&file, error.to_string())))?;
     let Some(id) = document.grant_id() else {
@@ -52,7 +52,7 @@ mod tests {
     fn a_grant_of_a_file_has_a_name_of_its_own_and_can_work() {
         let mut grants = GrantFiles::new();
         let mut found = |text: &str| {
-            let added = add(&mut grants, "a.yaml".to_owned(), text);
+            let added = add_grant(&mut grants, "a.yaml".to_owned(), text);
             added.err().map(|mistake| mistake.to_string())
         };
         let sound = "id: shop-payments\nconsumer: shop\npublication: payments/*\nhistory: all\n";

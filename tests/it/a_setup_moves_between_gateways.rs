@@ -1,0 +1,261 @@
+//! What one gateway is set up with is written as a text and made on another, without a secret on the way; and
+//! files remove what they name no more.
+
+use std::fs;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use sealway::keys::{OpeningKey, OpeningKeyKind};
+
+use crate::harness::Process;
+
+/// A gateway, and the key of a caller who may everything.
+struct Side {
+    process: Process,
+    key: String,
+}
+
+impl Side {
+    async fn start() -> Self {
+        let mut process = Process::prepare();
+        let key = process.add_caller("admin", "admin");
+        process.serve().await;
+        Self { process, key }
+    }
+
+    fn try_to_run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = self.process.command(arguments);
+        command.env("SEALWAY_GATEWAY", self.process.issuer());
+        command.env("SEALWAY_CALLER_KEY", &self.key);
+        command.envs(variables.iter().copied()).output().unwrap()
+    }
+
+    /// Runs a command; gives its exit code and all that it wrote.
+    fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        said(&self.try_to_run(arguments, &[]))
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let address = format!("{}{path}", self.process.issuer());
+        let request = reqwest::Client::new().get(address).bearer_auth(&self.key);
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Value {
+        let address = format!("{}{path}", self.process.issuer());
+        let request = reqwest::Client::new().post(address).bearer_auth(&self.key).json(body);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
+        answer.json().await.unwrap()
+    }
+
+    /// The names of the subscriptions that there are.
+    async fn subscriptions(&self) -> Vec<String> {
+        let all = self.get("/subscriptions").await["subscriptions"].clone();
+        let name = |one: &Value| format!("{}/{}", text(one, "consumer"), text(one, "name"));
+        all.as_array().unwrap().iter().map(name).collect()
+    }
+
+    fn write(&self, file: &str, text: &str) -> String {
+        let path = self.process.directory().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+fn text(value: &Value, member: &str) -> String {
+    value[member].as_str().unwrap_or_default().to_owned()
+}
+
+fn public_key() -> Value {
+    OpeningKey::generate(OpeningKeyKind::X25519).unwrap().public_jwk().unwrap().clone()
+}
+
+/// A subscription of every kind that has something of its own to carry.
+async fn set_up(side: &Side) {
+    let keys = json!({ "jwks": { "keys": [public_key()] } });
+    let pull = |name: &str, keys: &Value| {
+        json!({
+            "name": name, "consumer": "shop", "protocol": "PULL", "types": ["Order.*"],
+            "config": { "keys": keys },
+        })
+    };
+    side.post("/subscriptions", &pull("orders", &keys)).await;
+    let paused = side.post("/subscriptions", &pull("paused", &keys)).await;
+    side.post(&format!("/subscriptions/{}/pause", text(&paused, "id")), &json!({})).await;
+    let shared =
+        side.post("/subscriptions", &pull("shared", &json!({ "sharedSecret": true }))).await;
+    assert!(shared["sharedSecret"].is_object(), "{shared}");
+    let sink = json!({
+        "name": "guarded", "consumer": "shop", "sink": "http://127.0.0.1:9/events",
+        "sinkcredential": {
+            "credentialtype": "BASIC",
+            "basic": { "username": "gateway", "password": "a password of a test" },
+        },
+        "config": { "keys": keys, "verify": "later" },
+    });
+    side.post("/subscriptions", &sink).await;
+    let grant = json!({ "id": "shop", "consumer": "shop", "publication": "orders/*" });
+    side.post("/grants", &grant).await;
+    side.process.add_caller("billing", "consume:billing publish:shop.*");
+}
+
+#[tokio::test]
+async fn what_is_exported_is_made_once_with_ids_and_secrets_of_its_own() {
+    let (from, to) = (Side::start().await, Side::start().await);
+    set_up(&from).await;
+    let (code, exported) = {
+        let output = from.try_to_run(&["export"], &[]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(code, Some(0), "{exported}");
+    assert!(
+        !exported.contains("a password of a test") && !exported.contains("sealway."),
+        "{exported}"
+    );
+    let file = to.write("export.yaml", &exported);
+    let password = [("SEALWAY_SECRET_SHOP_GUARDED_BASIC_PASSWORD", "another password")];
+
+    // Whoever rehearses changes nothing, and learns which secret is missing.
+    let (code, told) = to.run(&["import", &file, "--dry-run"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("SEALWAY_SECRET_SHOP_GUARDED_BASIC_PASSWORD"), "{told}");
+    let (code, told) = said(&to.try_to_run(&["import", &file, "--dry-run"], &password));
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(told.matches("would be created").count(), 6, "{told}");
+    assert_eq!(to.subscriptions().await, [] as [String; 0]);
+
+    let output = to.try_to_run(&["--output", "json", "import", &file], &password);
+    assert_eq!(output.status.code(), Some(0), "{:?}", said(&output));
+    let made: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |name: &str| made.iter().find(|one| one["name"] == name).unwrap();
+    assert_eq!(of("admin")["outcome"], "as it was");
+    for name in
+        ["billing", "orders/shop", "shop/orders", "shop/paused", "shop/shared", "shop/guarded"]
+    {
+        assert_eq!(of(name)["outcome"], "created", "{name}");
+    }
+    let key = of("billing")["secret"].as_str().unwrap();
+    let answer = reqwest::Client::new()
+        .get(format!("{}/subscriptions", to.process.issuer()))
+        .bearer_auth(key)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200, "the caller's new key is good");
+    assert!(of("shop/shared")["secret"].is_object());
+
+    assert_eq!(to.subscriptions().await, from.subscriptions().await);
+    let id = |side: Value| side["id"].clone();
+    for name in ["orders", "paused", "shared", "guarded"] {
+        let path = format!("/subscriptions/shop%2F{name}");
+        let (old, new) = (from.get(&path).await, to.get(&path).await);
+        assert_eq!(old["state"], new["state"], "{name}");
+        assert_eq!(old["types"], new["types"], "{name}");
+        assert_ne!(id(old), id(new), "{name}");
+    }
+    assert_eq!(to.get("/grants/shop").await["consumer"], "shop");
+
+    // A second time there is nothing left to make.
+    let (code, told) = said(&to.try_to_run(&["import", &file], &password));
+    assert_eq!(code, Some(0), "{told}");
+    assert!(!told.contains("created") && !told.contains("secret of"), "{told}");
+    assert_eq!(told.matches("as it was").count(), 7, "{told}");
+    assert_eq!(to.subscriptions().await, from.subscriptions().await);
+}
+
+#[tokio::test]
+async fn what_is_there_otherwise_is_refused_by_itself_and_the_rest_is_made() {
+    let (from, to) = (Side::start().await, Side::start().await);
+    set_up(&from).await;
+    let exported = String::from_utf8(from.try_to_run(&["export"], &[]).stdout).unwrap();
+    let other = json!({
+        "name": "orders", "consumer": "shop", "protocol": "PULL", "types": ["Payment.*"],
+        "config": { "keys": { "jwks": { "keys": [public_key()] } } },
+    });
+    to.post("/subscriptions", &other).await;
+    let file = to.write("export.yaml", &exported);
+
+    let (code, told) = to.run(&["import", &file, "--without-callers"]);
+
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("shop/orders: there is another one of this name; "), "{told}");
+    assert!(told.contains(r#"types: ["Payment.*"] → ["Order.*"]"#), "{told}");
+    assert_eq!(told.matches(" created").count(), 3, "{told}");
+    assert_eq!(to.get("/subscriptions/shop%2Forders").await["types"], json!(["Payment.*"]));
+
+    let newer = to.write("newer.yaml", &exported.replace("sealwayExport: 1", "sealwayExport: 7"));
+    let (code, told) = to.run(&["import", &newer]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("form 7"), "{told}");
+}
+
+#[tokio::test]
+async fn applying_shows_what_changes_and_prunes_by_name_what_files_name_no_more() {
+    let side = Side::start().await;
+    let subscription = |name: &str, consumer: &str, types: &str| {
+        let key = public_key();
+        format!(
+            "name: {name}\nconsumer: {consumer}\nprotocol: PULL\ntypes: [{types}]\n\
+             config: {{ keys: {{ jwks: {{ keys: [{key}] }} }} }}\n"
+        )
+    };
+    let kept = subscription("kept", "shop", "Order.*");
+    side.write("subscriptions/kept.yaml", &kept);
+    let gone = side.write("subscriptions/gone.yaml", &subscription("gone", "shop", "Order.*"));
+    side.write("grants/kept.yaml", "id: kept\nconsumer: shop\npublication: orders/*\n");
+    let gone_grant =
+        side.write("grants/gone.yaml", "id: gone\nconsumer: b\npublication: orders/*\n");
+    let (code, told) = side.run(&["apply"]);
+    assert_eq!(code, Some(0), "{told}");
+    let by_hand = json!({
+        "name": "by-hand", "consumer": "other", "protocol": "PULL",
+        "config": { "keys": { "jwks": { "keys": [public_key()] } } },
+    });
+    side.post("/subscriptions", &by_hand).await;
+    side.post("/grants", &json!({ "id": "hand", "consumer": "c", "publication": "payments/*" }))
+        .await;
+    fs::remove_file(gone).unwrap();
+    fs::remove_file(gone_grant).unwrap();
+    side.write("subscriptions/kept.yaml", &kept.replace("Order.*", "Order.Created"));
+
+    let (code, told) = side.run(&["apply", "--prune", "--dry-run"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains(r#"shop/kept: types: ["Order.*"] → ["Order.Created"]"#), "{told}");
+    for name in ["shop/gone", "orders/gone"] {
+        assert!(told.contains(name), "{name} in {told}");
+    }
+    assert!(!told.contains("by-hand") && !told.contains("payments/hand"), "{told}");
+    assert_eq!(side.subscriptions().await.len(), 3, "nothing has gone yet");
+
+    let (code, told) = side.run(&["apply"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(side.subscriptions().await.len(), 3, "nothing goes without --prune");
+
+    let (code, told) = side.run(&["apply", "--prune"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("removing subscription shop/gone"), "{told}");
+    assert!(told.contains("removing grant orders/gone"), "{told}");
+    let mut left = side.subscriptions().await;
+    left.sort();
+    assert_eq!(left, ["other/by-hand", "shop/kept"]);
+    assert_eq!(side.get("/grants/orders%2Fgone").await["state"], "recalled");
+    for open in ["orders%2Fkept", "payments%2Fhand"] {
+        assert_eq!(side.get(&format!("/grants/{open}")).await["state"], "active", "{open}");
+    }
+    let (code, told) = side.run(&["apply", "--prune"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("nothing to remove"), "{told}");
+
+    let file = side.process.directory().join("subscriptions/kept.yaml");
+    let (code, told) = side.run(&["apply", file.to_str().unwrap(), "--prune"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("--prune goes with folders"), "{told}");
+}
