@@ -68,7 +68,7 @@ pub async fn export(
     let from = range_start(range.from.as_deref())?;
     let to = range_end(range.to.as_deref())?;
     if from.zip(to).is_some_and(|(from, to)| from > to) {
-        return Err(Problem::new(Code::Invalid, "`from` is a later event than `to`"));
+        return Err(Problem::new(Code::Invalid, "`from` is later than `to`"));
     }
     if matches!(subscription.keys, RecipientKeys::Shared(_)) {
         let why = "a shared secret proves nothing: both sides could have made its tokens";

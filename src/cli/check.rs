@@ -12,9 +12,7 @@ use crate::cli::check_log::{changed_schemas, lost_keys, lost_log, other_issuer};
 use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
 use crate::cli::{CommandResult, Context, DataDirectory, Exit, Output};
-use crate::config::{
-    self, Config, GrantFiles, Texts, add_grant, on_disk, shown_path as shown,
-};
+use crate::config::{self, Config, GrantFiles, Texts, add_grant, on_disk, shown_path as shown};
 use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
 use crate::enrich::{AccessRule, Publication, Publications};

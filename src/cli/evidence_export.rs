@@ -71,8 +71,8 @@ enum Target {
 
 /// Runs the command.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
-    if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
-        return Err(Failure::input(anyhow!("--from is a later event than --to")));
+    if args.from.zip(args.to).is_some_and(|(from, to)| from.first() > to.last()) {
+        return Err(Failure::input(anyhow!("--from is later than --to")));
     }
     let [from, to] = [args.from, args.to].map(|id| id.map(|id| id.to_string()));
     let path = format!("/subscriptions/{}/evidence", args.subscription.segment());

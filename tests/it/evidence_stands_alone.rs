@@ -434,7 +434,7 @@ async fn the_command_says_what_it_made_and_a_file_that_is_no_bundle_is_told_in_o
     let (earlier, later) = (EventId::first_of(1).to_string(), EventId::first_of(2).to_string());
     let turned = run_export(&gateway, &key, &["--from", &later, "--to", &earlier, "-"]);
     assert_eq!((turned.status.code(), turned.stdout.as_slice()), (Some(2), &b""[..]));
-    assert!(String::from_utf8_lossy(&turned.stderr).contains("--from is a later event than --to"));
+    assert!(String::from_utf8_lossy(&turned.stderr).contains("--from is later than --to"));
     let streamed = run_export(&gateway, &key, &["--output", "json", "-"]);
     let beside: Value = serde_json::from_slice(&streamed.stderr).unwrap();
     assert_eq!((&beside["events"], &beside["file"]), (&json!(3), &Value::Null));
