@@ -6,7 +6,6 @@ use std::process::Output;
 use reqwest::Method;
 use serde_json::json;
 
-use sealway::ambient::Clock as _;
 use sealway::event::EventId;
 
 use crate::harness::{Process, Receiver, TestGateway, answer, program};
