@@ -87,7 +87,9 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let errors = mistakes.iter().filter(|one| one.is_error()).count();
     // What is in order would push mistakes off the screen.
     if errors == 0 || args.verbose {
-        rehearsals.iter().for_each(|rehearsed| output.note(rehearsed));
+        for rehearsed in &rehearsals {
+            output.note(rehearsed);
+        }
     }
     for mistake in &mistakes {
         output.note(mistake);

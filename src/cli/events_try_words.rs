@@ -100,16 +100,16 @@ impl FieldWords {
         }
         let values: Vec<_> = wanted.iter().take(VALUES).map(ToString::to_string).collect();
         let more = if wanted.len() > VALUES { " and others" } else { "" };
-        line += &format!("; it wants {}{more}", values.join(" or "));
+        line.push_str("; it wants ");
+        line.push_str(&values.join(" or "));
+        line.push_str(more);
         let given = at(tree, &field.path).into_iter().find_map(Value::as_str);
         let texts = wanted.iter().filter_map(|value| value.as_str());
         let meant = given.and_then(|given| nearest(given, texts));
         if let Some((given, meant)) = given.zip(meant) {
-            line += &format!(
-                ", the event has {}: did you mean {}?",
-                Value::from(given),
-                Value::from(meant)
-            );
+            let (given, meant) = (Value::from(given), Value::from(meant));
+            // Writing to a string cannot fail.
+            let _ = write!(line, ", the event has {given}: did you mean {meant}?");
         }
         Self { line, is_slip: meant.is_some() }
     }

@@ -43,7 +43,7 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
         .map_err(|source| LoadError::Unreadable { path: name.clone(), source })?;
     let config = read(&name, &text).map_err(LoadError::Mistakes)?;
     let (written, file) = (config.as_written(), path.to_owned());
-    let config = Config { written, file, ..config };
+    let config = Config { file, written, ..config };
     Ok(config.relative_to(path.parent().unwrap_or(Path::new("."))))
 }
 

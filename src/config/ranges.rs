@@ -50,7 +50,9 @@ impl Ranges {
             YamlNode::Array(items) => {
                 let Some(of_item) = schema.get("items") else { return };
                 let of_item = resolved(of_item, root);
-                items.iter().for_each(|item| self.walk(item, of_item, root));
+                for item in items {
+                    self.walk(item, of_item, root);
+                }
             }
             YamlNode::Object(members) => {
                 for (name, member) in members {

@@ -44,11 +44,10 @@ pub fn on_disk(folder: &Path, mistake: Diagnostic) -> Diagnostic {
 
 /// A command of this program that has the same gateway file and data directory, to be copied into a shell.
 pub fn command(words: &str, file: &Path, data_dir: &Path) -> String {
-    let mut command = format!("sealway {words}");
-    if !file.as_os_str().is_empty() && file != Path::new(DEFAULT_FILE) {
-        command += &format!(" --config {}", quoted(&shown_path(file)));
-    }
-    command + &format!(" --data-dir {}", quoted(&shown_path(data_dir)))
+    let is_default = file.as_os_str().is_empty() || file == Path::new(DEFAULT_FILE);
+    let config =
+        if is_default { String::new() } else { format!(" --config {}", quoted(&shown_path(file))) };
+    format!("sealway {words}{config} --data-dir {}", quoted(&shown_path(data_dir)))
 }
 
 impl Config {

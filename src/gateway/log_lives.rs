@@ -139,8 +139,8 @@ pub(super) fn checkpoints_beside_keys(keys: &Path) -> Result<Vec<PathBuf>, Check
     for entry in fs::read_dir(keys).map_err(failed)?.take(MOST_FILES) {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        let is_checkpoint = |name: &str| name.starts_with(".log-") && !name.ends_with(".new");
-        if name.to_str().is_some_and(is_checkpoint) {
+        let is_half_written = Path::new(&name).extension().is_some_and(|ending| ending == "new");
+        if name.to_str().is_some_and(|name| name.starts_with(".log-")) && !is_half_written {
             places.push(entry.path());
         }
     }
