@@ -62,8 +62,8 @@ harness: ## Install other ecosystems' JOSE libraries, AWS SDKs and emulators bel
 fmt: ## Format the code
 	$(CARGO) fmt
 
-schema: ## Write the JSON Schemas below config/ and docs/openapi.json
-	UPDATE_SCHEMAS=1 $(CARGO) test --test it the_settings_are_described
+schema: ## Write the JSON Schemas below config/, docs/openapi.json and the metrics of docs/operations.md
+	UPDATE_SCHEMAS=1 $(CARGO) test --test it -- the_settings_are_described the_metrics_are_described
 
 .PHONY: fmt-check lint docs
 fmt-check:

@@ -12,10 +12,13 @@ use crate::ambient::HumanDuration;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// How long before a grant ends its consumer and the owner of the publication are told.
+    #[schemars(extend("x-range" = ["0s", "365days"]))]
     pub tell_before: HumanDuration,
     /// Grants of one domain that a consumer may have which have not ended.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub grants_per_consumer: u32,
     /// Access requests of a consumer that may wait for a decision.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub requests_per_consumer: u32,
 }
 

@@ -8,9 +8,17 @@ use axum::http::request::Parts;
 
 use crate::api::{Caller, CallerError, Code, Problem, Services};
 
-/// Nobody is known to call.
-pub(super) fn no_caller() -> Problem {
+/// No credential came.
+fn no_caller() -> Problem {
     let detail = "send `Authorization: Bearer` with a key from `sealway callers add`";
+    Problem::new(Code::Unauthorized, detail)
+}
+
+/// A credential came, and it is nobody's: what was sent is to be looked at, and not whether it was sent.
+pub(super) fn not_valid() -> Problem {
+    let detail = "the credential is not valid, or not valid any more: it was cut or altered, is of another \
+                  gateway, or its caller was removed; send `Authorization: Bearer` with a whole key from \
+                  `sealway callers add`";
     Problem::new(Code::Unauthorized, detail)
 }
 
@@ -33,13 +41,14 @@ impl FromRequestParts<Arc<Services>> for Caller {
         parts: &mut Parts,
         services: &Arc<Services>,
     ) -> Result<Self, Self::Rejection> {
-        let value = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (scheme, key) = value.and_then(|value| value.split_once(' ')).ok_or_else(no_caller)?;
+        let value = parts.headers.get(AUTHORIZATION).ok_or_else(no_caller)?;
+        let shown = value.to_str().ok().and_then(|value| value.trim().split_once(' '));
+        let (scheme, key) = shown.ok_or_else(not_valid)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(no_caller());
+            return Err(not_valid());
         }
         let Some(caller) = services.callers.identify(key.trim()).await? else {
-            return Err(ended(services, key.trim()).await?.unwrap_or_else(no_caller));
+            return Err(ended(services, key.trim()).await?.unwrap_or_else(not_valid));
         };
         services.rates.count(parts, caller, services.clock.now())
     }

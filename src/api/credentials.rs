@@ -33,8 +33,10 @@ pub struct NamedKey {
 /// Why a request shows no credential that can be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShownError {
-    /// It shows none, or one of a kind that is not known.
+    /// It shows none.
     Missing,
+    /// It shows one that was cut or altered, or of a kind that is not known.
+    Unreadable,
     /// It shows several that differ: whoever is right, another part of the sender believes otherwise.
     Ambiguous,
 }
@@ -46,7 +48,7 @@ pub fn shown(headers: &HeaderMap) -> Result<ShownCredential, ShownError> {
         let key = text(value).filter(|key| !key.is_empty());
         key.map(|key| ShownCredential::ApiKey(Secret::new(key.to_owned())))
     });
-    let mut all = of_scheme.chain(keys).map(|one| one.ok_or(ShownError::Missing));
+    let mut all = of_scheme.chain(keys).map(|one| one.ok_or(ShownError::Unreadable));
     let first = all.next().ok_or(ShownError::Missing)?;
     all.try_fold(first?, |one, other| one.with(other?))
 }
@@ -135,10 +137,10 @@ mod tests {
         assert_eq!(read(&[("authorization", &named)]).unwrap(), "basic shop k:1");
         for nothing in ["Bearer", "Basic ?", "Basic c2hvcA==", "AWS4-HMAC-SHA256 x", "Digest x"] {
             let refused = read(&[("authorization", nothing)]);
-            assert_eq!(refused, Err(ShownError::Missing), "{nothing}");
+            assert_eq!(refused, Err(ShownError::Unreadable), "{nothing}");
         }
         assert_eq!(read(&[]), Err(ShownError::Missing));
-        assert_eq!(read(&[("x-api-key", "")]), Err(ShownError::Missing));
+        assert_eq!(read(&[("x-api-key", "")]), Err(ShownError::Unreadable));
     }
 
     #[test]

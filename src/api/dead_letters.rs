@@ -13,7 +13,7 @@ use crate::api::acting::{Actor, PlannedAction};
 use crate::api::find_subscription::{find, find_to_change, problem};
 use crate::api::found::FoundSubscription;
 use crate::api::lists::{DeadLetterListQuery, next, page};
-use crate::api::query::{Query, parse_given};
+use crate::api::query::{Query, range_end, range_start};
 use crate::api::withheld::{SINK_WORDS, Withheld, words};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::Reason;
@@ -45,8 +45,8 @@ impl Wish {
             ids: self.ids,
             reason: self.reason.map(Arc::from),
             event_type: self.event_type.map(Arc::from),
-            from: parse_given("from", self.from.as_deref())?,
-            to: parse_given("to", self.to.as_deref())?,
+            from: range_start(self.from.as_deref())?,
+            to: range_end(self.to.as_deref())?,
             ..DeadLetterQuery::all(of.clone())
         })
     }
@@ -229,7 +229,7 @@ pub async fn dismiss(
         event.id = %letter.key.event,
         "Caller {} dismissed dead letter {number} of subscription {}",
         caller.id(),
-        subscription.id,
+        subscription.shown(),
     );
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::api::find_event::{find_event, missing};
 use crate::api::lists::{EventListQuery, page};
-use crate::api::query::{Query, parse_given};
+use crate::api::query::{Query, range_end, range_start};
 use crate::api::withheld::{SEALED_MEMBERS, Withheld, metadata};
 use crate::api::{Caller, Problem, Services};
 use crate::event::{CloudEvent, EventId, Timestamp};
@@ -102,8 +102,8 @@ pub async fn list(
     Query(range): Query<EventListQuery>,
 ) -> Result<Json<Events>, Problem> {
     caller.must_see_metadata()?;
-    let from = parse_given("from", range.from.as_deref())?.unwrap_or(EventId::MIN);
-    let to = parse_given("to", range.to.as_deref())?.unwrap_or(EventId::MAX);
+    let from = range_start(range.from.as_deref())?.unwrap_or(EventId::MIN);
+    let to = range_end(range.to.as_deref())?.unwrap_or(EventId::MAX);
     let limit = page(range.limit)?.items;
     let withheld = Withheld::from_caller(&caller, SEALED_MEMBERS);
     let mut answer = Events { events: Vec::new(), next: None, withheld };

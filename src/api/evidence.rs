@@ -18,7 +18,7 @@ use crate::api::evidence_incarnations;
 use crate::api::find_subscription::unread;
 use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
-use crate::api::query::{Query, parse_given};
+use crate::api::query::{Query, range_end, range_start};
 use crate::api::readers;
 use crate::api::{
     Caller, Code, Problem, Services, evidence_contract, evidence_notes, evidence_tree, receipts,
@@ -65,10 +65,10 @@ pub async fn export(
     let line = line(&services, &caller, &id).await?;
     let view = line.look();
     let subscription = Arc::clone(&view.subscription);
-    let from: Option<EventId> = parse_given("from", range.from.as_deref())?;
-    let to: Option<EventId> = parse_given("to", range.to.as_deref())?;
+    let from = range_start(range.from.as_deref())?;
+    let to = range_end(range.to.as_deref())?;
     if from.zip(to).is_some_and(|(from, to)| from > to) {
-        return Err(Problem::new(Code::Invalid, "`from` is a later event than `to`"));
+        return Err(Problem::new(Code::Invalid, "`from` is later than `to`"));
     }
     if matches!(subscription.keys, RecipientKeys::Shared(_)) {
         let why = "a shared secret proves nothing: both sides could have made its tokens";
@@ -94,7 +94,7 @@ pub async fn export(
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
-        "Caller {} exports evidence of subscription {}", caller.id(), subscription.id,
+        "Caller {} exports evidence of subscription {}", caller.id(), subscription.shown(),
     );
     let (lines, read) = mpsc::channel(WAITING);
     let reading = Some((caller, Arc::clone(&place)));
@@ -196,7 +196,7 @@ impl Export {
             tracing::error!(
                 subscription.id = %self.subscription.id,
                 error = %error_chain(&*error),
-                "A bundle of evidence of subscription {} is cut", self.subscription.id,
+                "A bundle of evidence of subscription {} is cut", self.subscription.shown(),
             );
         }
     }

@@ -81,6 +81,9 @@ pub struct ShownGrant {
     /// How it ended; missing if it has not, or only its time is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<ShownGrantEnd>,
+    /// Told when it is given only: why it lets nobody hear more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 /// How a grant ended.
@@ -121,7 +124,20 @@ pub(super) fn shown(services: &Services, grant: &Grant) -> ShownGrant {
             by: end.by.clone(),
             reason: end.reason.clone(),
         }),
+        warning: None,
     }
+}
+
+/// Why a grant of a publication lets nobody hear more: everybody hears it.
+fn needless(services: &Services, publication: &GrantedPublication) -> Option<String> {
+    let all = services.subscription_service.access().publications();
+    let is_closed = all.iter().any(|one| one.by_grant && publication.covers(&one.name));
+    (!is_closed).then(|| {
+        format!(
+            "`{publication}` is public: every consumer hears it, with this grant and without; its file says \
+             `access: grant` where that is not meant"
+        )
+    })
 }
 
 /// `GET /grants`: a consumer sees its own, the owner of a domain those of its publications.
@@ -197,7 +213,9 @@ pub async fn give(
         caller.id(), grant.id(), grant.consumer, grant.publication,
     );
     follow(&services, &grant.consumer).await;
-    let mut response = (StatusCode::CREATED, Json(shown(&services, &grant))).into_response();
+    let warning = needless(&services, &grant.publication);
+    let told = ShownGrant { warning, ..shown(&services, &grant) };
+    let mut response = (StatusCode::CREATED, Json(told)).into_response();
     if let Ok(location) = HeaderValue::try_from(format!("/grants/{}", grant.id().segment())) {
         response.headers_mut().insert(LOCATION, location);
     }

@@ -128,9 +128,9 @@ pub struct DeadLetterListQuery {
     pub reason: Option<String>,
     /// One type, or all below it: `Payment.*`
     pub r#type: Option<String>,
-    /// The first event, included; a ULID
+    /// Where to begin, included: the ULID of an event, or when it was accepted, in RFC 3339
     pub from: Option<String>,
-    /// The last event, included; a ULID
+    /// Where to end, included: a ULID or a time
     pub to: Option<String>,
 }
 
@@ -139,9 +139,9 @@ pub struct DeadLetterListQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EventListQuery {
-    /// The first id, included; a ULID
+    /// Where to begin, included: the ULID of an event, or when it was accepted, in RFC 3339
     pub from: Option<String>,
-    /// The last id, included; a ULID
+    /// Where to end, included: a ULID or a time
     pub to: Option<String>,
     /// One type, or all below it: `Payment.*`
     pub r#type: Option<String>,
@@ -251,9 +251,9 @@ pub struct ReceiptListQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct EvidenceQuery {
-    /// The first event; a ULID
+    /// Where to begin, included: the ULID of an event, or when it was accepted, in RFC 3339
     pub from: Option<String>,
-    /// The last event; a ULID
+    /// Where to end, included: a ULID or a time
     pub to: Option<String>,
 }
 

@@ -238,7 +238,7 @@ fn client(
             key: Secret::new(form_decoded(named.key.expose())),
         },
         Err(ShownError::Ambiguous) => return Err(DIFFERENT),
-        Ok(_) | Err(ShownError::Missing) => {
+        Ok(_) | Err(ShownError::Missing | ShownError::Unreadable) => {
             let (id, key) = id.zip(key).ok_or(NoToken::Client)?;
             return Ok(NamedKey { id: id.expose().to_owned(), key });
         }

@@ -60,6 +60,7 @@ async fn identify(headers: &HeaderMap, services: &Services) -> Result<CallerOrWo
     let callers = &services.callers;
     let (found, challenge) = match credentials::shown(headers) {
         Err(ShownError::Missing) => return Ok(Err((MISSING, CHALLENGE))),
+        Err(ShownError::Unreadable) => return Ok(Err((WRONG, CHALLENGE))),
         Err(ShownError::Ambiguous) => return Ok(Err((AMBIGUOUS, CHALLENGE))),
         Ok(ShownCredential::Bearer(token)) if AccessTokens::is_token(token.expose()) => {
             let now = services.clock.now();

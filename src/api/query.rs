@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::json_object::reason;
 use crate::api::{Code, Problem};
+use crate::event::{EventBound, EventId};
 
 /// What a query says, as a `T`.
 #[derive(Debug)]
@@ -44,6 +45,16 @@ pub(super) fn parse_given<T: FromStr<Err: Display>>(
     text: Option<&str>,
 ) -> Result<Option<T>, Problem> {
     text.map(|text| parse(name, text)).transpose()
+}
+
+/// Reads the beginning of a range of events: an id, or a time.
+pub(super) fn range_start(text: Option<&str>) -> Result<Option<EventId>, Problem> {
+    Ok(parse_given::<EventBound>("from", text)?.map(EventBound::first))
+}
+
+/// Reads the end of a range of events, which belongs to it: an id, or a time.
+pub(super) fn range_end(text: Option<&str>) -> Result<Option<EventId>, Problem> {
+    Ok(parse_given::<EventBound>("to", text)?.map(EventBound::last))
 }
 
 #[cfg(test)]

@@ -40,10 +40,10 @@ pub struct RedriveRequest {
     /// Of all, only events of this type, or of a hierarchy such as `Payment.*`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub r#type: Option<String>,
-    /// Of all, only from this event on; a ULID.
+    /// Of all, only from here on: the ULID of an event, or when it was accepted, in RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Of all, only up to this event; a ULID.
+    /// Of all, only up to here: a ULID or a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// Dead letters per second, 1 to 1000; as the settings say if missing.
@@ -143,7 +143,8 @@ pub async fn start(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
         redrive.id = %redrive.id,
-        "Caller {} started redrive {}", caller.id(), redrive.id,
+        "Caller {} started redrive {} of subscription {}",
+        caller.id(), redrive.id, subscription.shown(),
     );
     if redrive.state == JobState::Completed {
         let redriven = redrive.counts.redriven;

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use crate::ambient::{Tasks, Turns};
 use crate::api::answer_subject::AnswerSubject;
-use crate::api::authentication::no_caller;
+use crate::api::authentication::not_valid;
 use crate::api::body_budget::BodySender;
 use crate::api::event_body::{self, UnreadBody};
 use crate::api::kept_answers::{Answer, Hash, Keeping, KeptAnswers};
@@ -93,7 +93,7 @@ pub async fn once(
     };
     let services = Arc::clone(&repeats.services);
     let may_be_told = async move |subject: AnswerSubject| {
-        let known = services.callers.again(&caller).await?.ok_or_else(no_caller)?;
+        let known = services.callers.again(&caller).await?.ok_or_else(not_valid)?;
         subject.must_be_told(&services, &known).await
     };
     repeats.answers.of(asked, handler.in_current_span(), may_be_told).await

@@ -15,9 +15,9 @@ use crate::api::find_subscription::find_to_change;
 use crate::api::found::{FoundJob, FoundSubscription, JobToChange};
 use crate::api::jobs::problem;
 use crate::api::json_object::JsonObject;
-use crate::api::query::{parse, parse_given};
+use crate::api::query::{parse, range_end};
 use crate::api::{Problem, Services};
-use crate::event::{ReplayId, SubscriptionId, Timestamp};
+use crate::event::{EventBound, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::ActionKind;
 use crate::jobs::{JobState, NewReplay, Replay, ReplayCounts};
 
@@ -25,9 +25,9 @@ use crate::jobs::{JobState, NewReplay, Replay, ReplayCounts};
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplayRequest {
-    /// The first id, included; a ULID.
+    /// Where to begin, included: the ULID of an event, or when it was accepted, in RFC 3339.
     pub from: String,
-    /// The last id, included; the newest one that is there if missing.
+    /// Where to end, included: an id or a time; the newest event that is there if missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// Only these types, or hierarchies such as `Payment.*`; all that the subscription wants if
@@ -130,8 +130,8 @@ pub async fn start(
     let subscription = find_to_change(&services, caller, &id).await?;
     let subject = AnswerSubject::done_for(&subscription);
     let request = NewReplay {
-        from: parse("from", &wanted.from)?,
-        to: parse_given("to", wanted.to.as_deref())?,
+        from: parse::<EventBound>("from", &wanted.from)?.first(),
+        to: range_end(wanted.to.as_deref())?,
         types: wanted.types,
         rate: wanted.rate,
     };
@@ -164,7 +164,8 @@ pub async fn start(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
         replay.id = %replay.id,
-        "Caller {} started replay {}", caller.id(), replay.id,
+        "Caller {} started replay {} of subscription {}",
+        caller.id(), replay.id, subscription.shown(),
     );
     Ok(subject.on((StatusCode::CREATED, Json(shown)).into_response()))
 }

@@ -75,7 +75,8 @@ async fn change(
         tracing::info!(
             caller.id = %caller.id(),
             subscription.id = %changed.id,
-            "Caller {} changed the sink credential of subscription {}", caller.id(), changed.id,
+            "Caller {} changed the sink credential of subscription {}",
+            caller.id(), changed.shown(),
         );
     }
     Ok(answer((&services, caller), &changed, None))

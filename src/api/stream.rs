@@ -180,7 +180,7 @@ impl Streaming {
             Err(error) => {
                 tracing::error!(
                     subscription.id = %subscription.id, error = %error_chain(&error),
-                    "A stream of subscription {} cannot be told of an end", subscription.id,
+                    "A stream of subscription {} cannot be told of an end", subscription.shown(),
                 );
                 None
             }

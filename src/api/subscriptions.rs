@@ -109,8 +109,7 @@ pub async fn create(
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
-        "Caller {} created subscription {}, `{}`",
-        caller.id(), subscription.id, subscription.qualified_name(),
+        "Caller {} created subscription {}", caller.id(), subscription.shown(),
     );
     let mut response = (
         StatusCode::CREATED,
@@ -235,7 +234,7 @@ pub async fn remove(
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
-        "Caller {} removed subscription {}", caller.id(), subscription.id,
+        "Caller {} removed subscription {}", caller.id(), subscription.shown(),
     );
     Ok(StatusCode::NO_CONTENT)
 }

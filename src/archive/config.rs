@@ -28,6 +28,7 @@ pub struct ExportConfig {
     pub to: ExportTarget,
     /// How often, 1s to 30days.
     #[serde(default = "every")]
+    #[schemars(extend("x-range" = ["1s", "30days"]))]
     pub every: HumanDuration,
     /// Of which subscriptions: `all`, or a list of them. Those with a shared secret have no evidence.
     #[serde(default)]
@@ -35,6 +36,7 @@ pub struct ExportConfig {
     /// How long an event that is old enough to be dropped waits for its bundle while bundles cannot be
     /// written. It waits no longer than the disk, and `log.retention.size`, have room.
     #[serde(default = "hold")]
+    #[schemars(extend("x-range" = ["0s", "3650days"]))]
     pub hold: HumanDuration,
     /// The region of a bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]

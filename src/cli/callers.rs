@@ -9,9 +9,20 @@ use serde_json::json;
 use crate::ambient::{HumanDuration, Secret, SystemClock, SystemEntropy};
 use crate::api::{CallerChange, CallerRecord, Callers, Scope};
 use crate::cli::acting::act;
-use crate::cli::{Column, CommandResult, Context, Exit, Failure, Output};
+use crate::cli::data_directory::must_have_log;
+use crate::cli::{Column, CommandResult, Context, DataDirectory, Exit, Failure, Output};
 use crate::event::{CallerId, Timestamp};
 use crate::eventlog::{ActionKind, SqliteRegistry};
+use crate::gateway::check_log_is_there;
+
+/// What to do, and where.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    data: DataDirectory,
+    #[command(subcommand)]
+    command: Command,
+}
 
 /// How long the key stays good that is replaced, unless that is said.
 const OVERLAP: HumanDuration = HumanDuration(Duration::from_hours(24));
@@ -92,8 +103,13 @@ fn moment(at: Option<Timestamp>) -> String {
 }
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> CommandResult {
-    let config = context.config()?;
+pub async fn run(Args { data, command }: Args, context: &Context) -> CommandResult {
+    let config = data.config(context)?;
+    if matches!(command, Command::Add { .. }) {
+        check_log_is_there(&config).map_err(Failure::blame)?;
+    } else {
+        must_have_log(&config)?;
+    }
     let clock = Arc::new(SystemClock);
     let registry = SqliteRegistry::open(&config.data_dir, Arc::clone(&clock) as _);
     let registry = Arc::new(registry.map_err(Failure::blame)?);

@@ -1,20 +1,21 @@
 //! `sealway check`: every mistake in everything that people write, without a running gateway.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
-use crate::cli::check_log::{changed_schemas, lost_keys, other_issuer};
+use crate::cli::check_log::{changed_schemas, lost_keys, lost_log, other_issuer};
 use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
-use crate::cli::{CommandResult, Context, Exit, Output};
-use crate::config::{self, Config, GrantFiles, Texts, add_grant};
+use crate::cli::{CommandResult, Context, DataDirectory, Exit, Output};
+use crate::config::{self, Config, GrantFiles, Texts, add_grant, on_disk, shown_path as shown};
 use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
-use crate::enrich::{AccessRule, Publications};
+use crate::enrich::{AccessRule, Publication, Publications};
 use crate::event::{Diagnostic, Severity, number_of, read_whole};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{GivenDocument, Subscriptions};
@@ -26,6 +27,11 @@ pub struct Args {
     /// Check the files only, not the secrets, keys and log of this machine
     #[arg(long)]
     files_only: bool,
+    /// Say how each publication was rehearsed also where there are mistakes
+    #[arg(long, short)]
+    verbose: bool,
+    #[command(flatten)]
+    data: DataDirectory,
     /// Also tell programs how each publication was rehearsed: with `--output json`, print an object
     /// with `mistakes` and `rehearsals` in place of the list of mistakes
     #[arg(long)]
@@ -52,7 +58,7 @@ struct Shown<'a> {
 
 /// Runs the command: done if there is no mistake, whatever warnings there are.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
-    let config = context.config()?;
+    let config = if args.files_only { context.config()? } else { args.data.config(context)? };
     let mut check = Check {
         config: &config,
         mistakes: config::contradictions(&context.config, &config),
@@ -64,6 +70,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let counts = check.files();
     if !args.files_only {
         check.machine();
+        check.mistakes.extend(lost_log(&config));
         check.mistakes.extend(lost_keys(&config).await);
         check.mistakes.extend(other_issuer(&config).await);
     }
@@ -77,13 +84,16 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     if output.is_json() {
         document(args, output, &mistakes, &rehearsals);
     }
-    for rehearsed in &rehearsals {
-        output.note(rehearsed);
+    let errors = mistakes.iter().filter(|one| one.is_error()).count();
+    // What is in order would push mistakes off the screen.
+    if errors == 0 || args.verbose {
+        for rehearsed in &rehearsals {
+            output.note(rehearsed);
+        }
     }
     for mistake in &mistakes {
         output.note(mistake);
     }
-    let errors = mistakes.iter().filter(|one| one.is_error()).count();
     let warnings = mistakes.len() - errors;
     let warned =
         if warnings == 0 { String::new() } else { format!(", {}", number_of(warnings, "warning")) };
@@ -138,6 +148,7 @@ impl Check<'_> {
         let (publications, mistakes) = Publications::read(&texts);
         self.note_all(&self.config.publications, mistakes);
         self.note_all(&self.config.publications, publications.warnings().to_vec());
+        self.note_all(&self.config.publications, silent_on_access(&publications));
         let counts = format!(
             "{}, {}, ",
             number_of(catalog.documents().count(), "contract"),
@@ -315,35 +326,20 @@ impl Check<'_> {
     }
 }
 
-/// A mistake of a file that was read from a folder, under its name on the disk.
-fn on_disk(folder: &Path, mistake: Diagnostic) -> Diagnostic {
-    let path = folder.join(&mistake.file);
-    if path.is_file() { Diagnostic { file: shown(&path), ..mistake } } else { mistake }
-}
-
-/// A path as a person would write it: `config/../asyncapi` is `asyncapi`.
-fn shown(path: &Path) -> String {
-    let mut tidy = PathBuf::new();
-    for component in path.components() {
-        match (component, tidy.components().next_back()) {
-            (Component::ParentDir, Some(Component::Normal(_))) => {
-                tidy.pop();
-            }
-            (Component::CurDir, _) => {}
-            _ => tidy.push(component),
-        }
+/// Warns, once for each domain, of publications that do not say who may hear them: everyone may.
+fn silent_on_access(publications: &Publications) -> Vec<Diagnostic> {
+    let silent = publications.iter().filter(|one| one.access().is_none());
+    let mut first: BTreeMap<&str, &Arc<Publication>> = BTreeMap::new();
+    for one in silent {
+        first.entry(one.domain()).or_insert(one);
     }
-    tidy.display().to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_shown_as_a_person_would_write_it() {
-        assert_eq!(shown(Path::new("config/../asyncapi/a.yaml")), "asyncapi/a.yaml");
-        assert_eq!(shown(Path::new("./config/x.yaml")), "config/x.yaml");
-        assert_eq!(shown(Path::new("../../x")), "../../x");
-    }
+    let warning = |(domain, one): (&str, &Arc<Publication>)| {
+        let problem = format!(
+            "every consumer may hear what `{domain}` publishes: its file does not say `access:`"
+        );
+        one.mistake(one.places().event, problem)
+            .with_help("write `access: grant`, and give grants, or `access: public`; the next major version takes silence for `grant`")
+            .into_warning()
+    };
+    first.into_iter().map(warning).collect()
 }

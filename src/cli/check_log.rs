@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::ambient::{Clock, SystemClock, SystemEntropy};
-use crate::config::Config;
+use crate::config::{Config, shown_path};
 use crate::contract::Catalog;
 use crate::enrich::Publications;
 use crate::event::Diagnostic;
 use crate::eventlog::{LogOpenError, Registry, StoredLog};
 use crate::gateway::{
-    BuildError, changed, check_issuer, check_keys, naming, published_schemas, read_keys,
+    BuildError, changed, check_issuer, check_keys, check_log_is_there, naming, published_schemas,
+    read_keys,
 };
 use crate::keys::LogIssuerError;
 use crate::telemetry::error_chain;
@@ -47,7 +48,7 @@ pub async fn other_issuer(config: &Config) -> Vec<Diagnostic> {
     let Ok(log) = StoredLog::open(&config.data_dir) else { return Vec::new() };
     let registry: Arc<dyn Registry> = Arc::new(log);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let place = config.data_dir.display().to_string();
+    let place = shown_path(&config.data_dir);
     match check_issuer(config, &registry, &clock).await {
         Err(BuildError::LogIssuer(other @ LogIssuerError::Other(_))) => {
             vec![Diagnostic::of_file(&place, other.to_string())]
@@ -66,6 +67,13 @@ fn forgotten_name(place: &str, name: &str) -> Diagnostic {
         .into_warning()
 }
 
+/// Tells whether the log is there that the keys know of, as a start does.
+pub fn lost_log(config: &Config) -> Option<Diagnostic> {
+    let missing = check_log_is_there(config).err()?;
+    let place = shown_path(&config.data_dir);
+    Some(Diagnostic::of_file(&place, error_chain(&missing).to_string()))
+}
+
 /// Tells whether the keys are those that the log names, as a start does. A key that cannot be read is
 /// told by whoever looks at the keys, and a log that cannot be read by whoever looks at that.
 pub async fn lost_keys(config: &Config) -> Option<Diagnostic> {
@@ -74,7 +82,7 @@ pub async fn lost_keys(config: &Config) -> Option<Diagnostic> {
     let ring = read_keys(config, &SystemEntropy).ok()?;
     match check_keys(&ring, &registry, &clock).await {
         Err(BuildError::LostKeys(lost)) => {
-            let place = config.keys.directory.display().to_string();
+            let place = shown_path(&config.keys.directory);
             Some(Diagnostic::of_file(&place, lost.to_string()))
         }
         _ => None,

@@ -129,7 +129,7 @@ impl Client {
             Err(_) => "no explanation".to_owned(),
         };
         if status == StatusCode::UNAUTHORIZED {
-            words += "; name it with `--caller-key` or SEALWAY_CALLER_KEY";
+            words += "; commands take it from `--caller-key` or SEALWAY_CALLER_KEY";
         }
         let error = anyhow::anyhow!("the gateway answered {}: {words}", status.as_u16());
         // Too many requests or too slow a request are nothing to change a file for.

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 #[cfg(feature = "aws")]
@@ -39,8 +40,7 @@ enum Command {
     #[command(subcommand)]
     Aws(aws::AwsCommand),
     /// Say who may call the API
-    #[command(subcommand)]
-    Callers(callers::Command),
+    Callers(callers::Args),
     /// Find every mistake in settings, contracts, publications and subscriptions, offline
     Check(check::Args),
     /// Show the settings and their schema
@@ -71,8 +71,7 @@ enum Command {
     /// Make what another gateway exported, with ids, chains and secrets of this one
     Import(import::Args),
     /// See what the gateway is called, and tell consumers ahead of another name
-    #[command(subcommand)]
-    Issuer(issuer::Command),
+    Issuer(issuer::Args),
     /// Look at the gateway's signing keys, turn or revoke them
     #[command(subcommand)]
     Keys(keys::Command),
@@ -108,7 +107,7 @@ impl Command {
             Self::Actions(args) => actions::run(args, context).await,
             Self::Apply(args) => Box::pin(apply::run(&args, context)).await,
             Self::Aws(command) => Box::pin(aws::run(command, context)).await,
-            Self::Callers(command) => callers::run(command, context).await,
+            Self::Callers(args) => callers::run(args, context).await,
             Self::Check(args) => check::run(&args, context).await,
             Self::Config(command) => config::run(&command, context).await,
             Self::ConsumerKey(args) => consumer_key::run(&args, context),
@@ -121,7 +120,7 @@ impl Command {
             Self::Export(args) => Box::pin(export::run(&args, context)).await,
             Self::Grants(command) => grants::run(command, context).await,
             Self::Import(args) => Box::pin(import::run(&args, context)).await,
-            Self::Issuer(command) => issuer::run(&command, context).await,
+            Self::Issuer(args) => issuer::run(&args, context).await,
             Self::Keys(command) => Box::pin(keys::run(&command, context)).await,
             Self::Log(command) => log::run(command, context).await,
             Self::Open(args) => open::run(args, context).await,
@@ -146,7 +145,8 @@ pub fn main() -> ExitCode {
     let matches = exit_codes::described(line(), "").try_get_matches();
     let line = match matches.and_then(|matches| OutputLine::from_arg_matches(&matches)) {
         Ok(line) => line,
-        Err(error) => {
+        Err(mut error) => {
+            leave_out_variables(&mut error, &OutputLine::command());
             // Help and version are no mistakes; clap knows where each belongs.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
@@ -171,6 +171,24 @@ pub fn main() -> ExitCode {
             ExitCode::from(&failure)
         }
     }
+}
+
+/// Takes options out of the usage that a mistake shows which only a variable has set: they would look as if
+/// they were demanded.
+fn leave_out_variables(error: &mut clap::Error, root: &clap::Command) {
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return };
+    let mut usage = usage.to_string();
+    for argument in root.get_arguments().filter(|argument| argument.get_env().is_some()) {
+        let Some(option) = argument.get_long().map(|long| format!("--{long}")) else { continue };
+        let is_typed = |word: String| word == option || word.starts_with(&format!("{option}="));
+        if std::env::args_os().any(|word| is_typed(word.to_string_lossy().into_owned())) {
+            continue;
+        }
+        for value in argument.get_value_names().unwrap_or_default() {
+            usage = usage.replace(&format!(" {option} <{value}>"), "");
+        }
+    }
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(usage.into()));
 }
 
 #[cfg(test)]

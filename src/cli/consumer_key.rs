@@ -1,7 +1,7 @@
 //! `sealway consumer-key`: makes a key pair for a consumer; the private half stays in its file.
 
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -27,6 +27,10 @@ pub struct Args {
     /// Make nothing: print the public half of the key that is in FILE
     #[arg(long, conflicts_with = "kind")]
     public: bool,
+    /// Put the public half in front of the keys of this JWK Set, which is made if it is not there: events
+    /// are sealed for the first key, and what was sealed for the others still opens
+    #[arg(long, value_name = "SET")]
+    into: Option<PathBuf>,
 }
 
 /// The kinds of key pairs that tokens are sealed for.
@@ -68,8 +72,42 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         Args { file, public: true, .. } => read(file),
         Args { file, kind, .. } => make(file, *kind),
     }?;
+    if let Some(set) = &args.into {
+        put_first(set, &public).map_err(Failure::input)?;
+        context.output().note(format_args!(
+            "{} has the new key first; keep the older private keys as long as tokens that are sealed for them",
+            set.display()
+        ));
+    }
     context.output().document(&public);
     Ok(Exit::Done)
+}
+
+/// Puts keys in front of those of a set, in a file that is whole at any moment.
+fn put_first(set: &Path, public: &Value) -> anyhow::Result<()> {
+    let place = set.display();
+    let before = match fs::read_to_string(set) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => json!({ "keys": [] }),
+        read => serde_json::from_str(&read.with_context(|| format!("cannot read {place}"))?)
+            .with_context(|| format!("{place} is no JWK Set"))?,
+    };
+    let keys_of = |set: &Value| set.get("keys").and_then(Value::as_array).cloned();
+    let older =
+        keys_of(&before).ok_or_else(|| anyhow!("{place} is no JWK Set: it has no `keys`"))?;
+    let is_private = |key: &Value| ["d", "k", "p", "q"].iter().any(|name| key.get(name).is_some());
+    anyhow::ensure!(
+        !older.iter().any(is_private),
+        "{place} holds private keys; name a set of public ones"
+    );
+    let mut keys = keys_of(public).unwrap_or_default();
+    let is_new = |key: &Value| !keys.iter().any(|new| new == key);
+    let older: Vec<Value> = older.into_iter().filter(is_new).collect();
+    keys.extend(older);
+    let text = serde_json::to_string_pretty(&json!({ "keys": keys }))?;
+    let new = set.with_extension("new");
+    fs::write(&new, text + "\n")
+        .and_then(|()| fs::rename(&new, set))
+        .with_context(|| format!("cannot write {place}"))
 }
 
 fn make(file: &Path, kind: Kind) -> Result<Value, Failure> {
@@ -131,6 +169,27 @@ mod tests {
             assert!(public["keys"][0].get("d").is_none());
             assert_eq!(read(&file).unwrap(), public);
         }
+    }
+
+    #[test]
+    fn a_new_key_stands_before_those_of_a_set_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = folder.path().join("jwks.json");
+        let read = || serde_json::from_str::<Value>(&fs::read_to_string(&set).unwrap()).unwrap();
+        let first = make(&folder.path().join("1.jwk"), Kind::X25519).unwrap();
+        let second = make(&folder.path().join("2.jwk"), Kind::P256).unwrap();
+
+        put_first(&set, &first).unwrap();
+        assert_eq!(read(), first);
+        put_first(&set, &second).unwrap();
+        put_first(&set, &second).unwrap();
+
+        assert_eq!(read()["keys"], json!([second["keys"][0], first["keys"][0]]));
+        assert_eq!(KeySet::read(read().to_string().as_bytes()).unwrap().keys().len(), 2);
+        let private = folder.path().join("1.jwk");
+        assert!(put_first(&private, &second).is_err(), "that is no set");
+        fs::write(&set, r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#).unwrap();
+        assert!(put_first(&set, &second).unwrap_err().to_string().contains("private keys"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Context {
         global = true,
         value_name = "FILE",
         env = "SEALWAY_CONFIG",
-        default_value = "config/gateway.yaml"
+        default_value = config::DEFAULT_FILE
     )]
     pub config: PathBuf,
     /// For whom to write

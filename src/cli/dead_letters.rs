@@ -8,7 +8,7 @@ use crate::api::{DEFAULT_LIMIT, DeadLetterListQuery, ListAnswer, RedriveRequest}
 use crate::cli::answer::{ListColumn, column, list, text};
 use crate::cli::waiting::{Waiting, Work, follow};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output};
-use crate::event::{EventId, RedriveId, SubscriptionReference};
+use crate::event::{EventBound, RedriveId, SubscriptionReference, number_of};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -70,12 +70,12 @@ pub struct Choice {
     /// Only events of this type, or of a hierarchy such as `Payment.*`
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// The first event wanted
-    #[arg(long, value_name = "ULID")]
-    from: Option<EventId>,
-    /// The last event wanted
-    #[arg(long, value_name = "ULID")]
-    to: Option<EventId>,
+    /// Where to begin: an event, or a time in RFC 3339 at which it was accepted; included
+    #[arg(long, value_name = "ULID|TIME")]
+    from: Option<EventBound>,
+    /// Where to end, included: an event or a time
+    #[arg(long, value_name = "ULID|TIME")]
+    to: Option<EventBound>,
 }
 
 /// Which dead letters to deliver again.
@@ -214,7 +214,11 @@ async fn redrive(args: RedriveArgs, client: &Client, output: Output) -> CommandR
     let waiting = args.waiting;
     let answer = client.call(Method::POST, &path, Some(&wanted(args))).await?;
     if let Some(count) = answer.get("redriven").and_then(Value::as_u64) {
-        output.item(&answer, |_| format!("{count} dead letters are brought back"));
+        output.item(&answer, |_| {
+            let are = if count == 1 { "is" } else { "are" };
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            format!("{} {are} brought back", number_of(count, "dead letter"))
+        });
         return Ok(if count == 0 { Exit::No } else { Exit::Done });
     }
     let work = Work {

@@ -3,10 +3,10 @@
 use clap::Subcommand;
 
 use crate::api::{DEFAULT_LIMIT, EventListQuery, ListAnswer};
-use crate::cli::answer::{ListColumn, column, list, note_withheld};
+use crate::cli::answer::{ListColumn, column, list, note_withheld, show};
 use crate::cli::client::segment;
 use crate::cli::{CommandResult, Context, Exit, event_key, events_explain, events_put, events_try};
-use crate::event::EventId;
+use crate::event::EventBound;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -40,12 +40,12 @@ const COLUMNS: &[ListColumn] = &[
 /// Which events to list.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    /// The first id, included
-    #[arg(long, value_name = "ULID")]
-    from: Option<EventId>,
-    /// The last id, included
-    #[arg(long, value_name = "ULID")]
-    to: Option<EventId>,
+    /// Where to begin, included: an id, or a time in RFC 3339 at which it was accepted
+    #[arg(long, value_name = "ULID|TIME")]
+    from: Option<EventBound>,
+    /// Where to end, included: an id or a time
+    #[arg(long, value_name = "ULID|TIME")]
+    to: Option<EventBound>,
     /// Only what came of an envelope with this id: an `EventId`, a CloudEvent's `id`
     #[arg(long, value_name = "ID")]
     envelope: Option<String>,
@@ -62,7 +62,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     match command {
         Command::Get { id } => {
             let event = context.client()?.get(&format!("/events/{}", segment(&id)?)).await?;
-            context.output().document(&event);
+            show(context.output(), &event);
             note_withheld(context.output(), &event);
         }
         Command::List(args) => {

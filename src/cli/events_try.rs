@@ -1,15 +1,16 @@
 //! `sealway events try`: what would become of events, told without a gateway that runs.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::ambient::{Clock as _, SystemClock};
-use crate::api::{TriedAttributes, TriedEvent, TriedPublication};
+use crate::api::TriedEvent;
 use crate::cli::event_file::{input_name, read_events, read_input};
+use crate::cli::events_try_words::TriedWords;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::{self, Config};
 use crate::event::{CloudEvent, Diagnostic, SubscriptionId, yaml};
@@ -29,19 +30,25 @@ pub struct Args {
     /// quarantined, and not refused
     #[arg(long)]
     asynchronous: bool,
+    /// Tell of every publication why it does not want an event, and not only of the nearest three where
+    /// none does
+    #[arg(long)]
+    all: bool,
 }
 
 /// What is told of one event.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Told {
-    Tried(TriedEvent),
-    /// It cannot be read.
-    Unreadable {
-        index: usize,
-        outcome: &'static str,
-        detail: String,
+    Tried {
+        #[serde(flatten)]
+        event: Box<TriedEvent>,
+        /// The event as patterns see it.
+        #[serde(skip)]
+        tree: Value,
     },
+    /// It cannot be read.
+    Unreadable { index: usize, outcome: &'static str, detail: String },
 }
 
 /// A subscription of the folder, and what it wants.
@@ -80,13 +87,20 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
                 let wanted = crossing.publications.wanted_by(&received, allowance);
                 let trials = crossing.trials(&received, &wanted, steps);
                 let wanting = |event: &_| wanting(&wishes, event);
-                TriedEvent::new((index, &received), trials, response_mode, wanting)
-                    .map(Told::Tried)
-                    .map_err(Failure::ours)?
+                let event = TriedEvent::new((index, &received), trials, response_mode, wanting);
+                let tree = received.envelope.to_tree();
+                Told::Tried { event: Box::new(event.map_err(Failure::ours)?), tree }
             }
         });
     }
     let exit = exit(&told);
+    let words = TriedWords { publications: &publications, tells_all: args.all };
+    let in_words = |told: &Told| match told {
+        Told::Unreadable { index, detail, .. } => {
+            format!("event {index}: cannot be read: {detail}\n")
+        }
+        Told::Tried { event, tree } => words.of(event, tree),
+    };
     context.output().item(&told, |told| {
         told.iter().map(in_words).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     });
@@ -99,8 +113,8 @@ fn exit(told: &[Told]) -> Result<Exit, usize> {
     for one in told {
         match one {
             Told::Unreadable { index, .. } => return Err(*index),
-            Told::Tried(event) if event.outcome != "accepted" => exit = Exit::No,
-            Told::Tried(_) => {}
+            Told::Tried { event, .. } if event.outcome != "accepted" => exit = Exit::No,
+            Told::Tried { .. } => {}
         }
     }
     Ok(exit)
@@ -127,72 +141,4 @@ fn wanting(wishes: &[Wish], event: &CloudEvent) -> Option<Vec<SubscriptionId>> {
     let tree = event.to_tree();
     let wanting = wishes.iter().filter(|wish| wish.filter.matches(&tree));
     (!wishes.is_empty()).then(|| wanting.map(|wish| wish.id.clone()).collect())
-}
-
-/// What is told of an event, top to bottom.
-fn in_words(told: &Told) -> String {
-    let mut words = String::new();
-    // Writing to a string cannot fail.
-    let _ = match told {
-        Told::Unreadable { index, detail, .. } => {
-            writeln!(words, "event {index}: cannot be read: {detail}")
-        }
-        Told::Tried(event) => {
-            let id = event.id.as_deref().unwrap_or_default();
-            writeln!(words, "event {}, {}: {}", event.index, id, event.outcome)
-        }
-    };
-    let Told::Tried(event) = told else { return words };
-    for publication in &event.publications {
-        for line in publication_lines(publication) {
-            let _ = writeln!(words, "  {line}");
-        }
-    }
-    let any = |verdict| event.publications.iter().any(|one| one.verdict == verdict);
-    if event.outcome == "refused" && any("crosses") {
-        words += "  a producer that waits for the answer has its event taken whole or not at all\n";
-    }
-    words
-}
-
-fn publication_lines(publication: &TriedPublication) -> Vec<String> {
-    let name = &publication.publication;
-    let mut lines = vec![match (publication.verdict, publication.code) {
-        ("crosses", _) if publication.violations.is_empty() => format!("{name}: it crosses"),
-        ("crosses", _) => {
-            format!("{name}: it crosses, and breaks its contract, which is only observed")
-        }
-        ("refused", code) => format!("{name}: refused, {}", code.unwrap_or_default()),
-        _ => format!("{name}: not wanted"),
-    }];
-    lines
-        .extend(publication.mismatches.iter().map(|one| format!("  {}: {}", one.path, one.reason)));
-    lines.extend(publication.violations.iter().map(|one| {
-        let place = if one.pointer.is_empty() { "the data" } else { &one.pointer };
-        format!("  {place}: {}, {}", one.code, one.message)
-    }));
-    lines.extend(publication.event.iter().flat_map(attribute_lines));
-    if let Some(subscriptions) = &publication.subscriptions {
-        let names: Vec<_> = subscriptions.iter().map(ToString::to_string).collect();
-        let names = if names.is_empty() { "no subscription".to_owned() } else { names.join(", ") };
-        lines.push(format!("  goes to     {names}"));
-    }
-    lines
-}
-
-fn attribute_lines(event: &TriedAttributes) -> Vec<String> {
-    let optional = |name, value: &Option<String>| value.clone().map(|value| (name, value));
-    let told = [
-        Some(("type", event.r#type.clone())),
-        Some(("source", event.source.clone())),
-        optional("subject", &event.subject),
-        optional("time", &event.time),
-        optional("dataschema", &event.dataschema),
-        optional("key", &event.idempotency_key),
-    ];
-    let extensions = event.extensions.iter();
-    let extensions = extensions.map(|(name, value)| (name.as_str(), value.to_string()));
-    let told = told.into_iter().flatten().chain(extensions);
-    let told = told.chain([("data", event.data.get().to_owned())]);
-    told.map(|(name, value)| format!("  {name:<11} {value}")).collect()
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::EvidenceQuery;
 use crate::cli::{CommandResult, Context, Exit, Failure, Output};
-use crate::event::{EventId, SubscriptionReference};
+use crate::event::{EventBound, SubscriptionReference};
 
 /// What to export.
 #[derive(Debug, clap::Args)]
@@ -19,12 +19,13 @@ pub struct Args {
     /// The subscription: its name, `consumer/name`, or its id
     #[arg(long, value_name = "ID")]
     subscription: SubscriptionReference,
-    /// The first event; from the start, if not given
-    #[arg(long, value_name = "ULID")]
-    from: Option<EventId>,
-    /// The last event; up to the newest, if not given
-    #[arg(long, value_name = "ULID")]
-    to: Option<EventId>,
+    /// Where to begin, included: an event, or a time in RFC 3339 at which it was accepted; from the start,
+    /// if not given
+    #[arg(long, value_name = "ULID|TIME")]
+    from: Option<EventBound>,
+    /// Where to end, included: an event or a time; up to the newest, if not given
+    #[arg(long, value_name = "ULID|TIME")]
+    to: Option<EventBound>,
     /// The file, which must not be there yet; `-` for standard output, and then the summary goes to
     /// standard error
     file: PathBuf,
@@ -70,8 +71,8 @@ enum Target {
 
 /// Runs the command.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
-    if args.from.zip(args.to).is_some_and(|(from, to)| from > to) {
-        return Err(Failure::input(anyhow!("--from is a later event than --to")));
+    if args.from.zip(args.to).is_some_and(|(from, to)| from.first() > to.last()) {
+        return Err(Failure::input(anyhow!("--from is later than --to")));
     }
     let [from, to] = [args.from, args.to].map(|id| id.map(|id| id.to_string()));
     let path = format!("/subscriptions/{}/evidence", args.subscription.segment());

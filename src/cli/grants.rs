@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::access::{GrantDocument, GrantId, GrantReference, GrantedPublication, History};
 use crate::api::{GrantListQuery, ListAnswer, RecallQuery};
@@ -105,7 +105,11 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         Command::Give { consumer, publication, id, history, from, until, reason } => {
             let document =
                 GrantDocument { id, consumer, publication, history, from, until, reason };
-            show(output, &client.call(Method::POST, "/grants", Some(&document)).await?);
+            let given = client.call(Method::POST, "/grants", Some(&document)).await?;
+            show(output, &given);
+            if let Some(warning) = given.get("warning").and_then(Value::as_str) {
+                output.note(format_args!("warning: {warning}"));
+            }
         }
         Command::Extend { id, until } => {
             let change = json!({ "until": until });

@@ -9,10 +9,20 @@ use url::Url;
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::acting::act;
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::data_directory::must_have_log;
+use crate::cli::{CommandResult, Context, DataDirectory, Exit, Failure};
 use crate::event::Timestamp;
 use crate::eventlog::{ActionKind, SqliteRegistry};
 use crate::keys::{LogIssuer, NextIssuer};
+
+/// What to do, and where.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    data: DataDirectory,
+    #[command(subcommand)]
+    command: Command,
+}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -35,8 +45,9 @@ pub enum Command {
 }
 
 /// Runs the command.
-pub async fn run(command: &Command, context: &Context) -> CommandResult {
-    let config = context.config()?;
+pub async fn run(Args { data, command }: &Args, context: &Context) -> CommandResult {
+    let config = data.config(context)?;
+    must_have_log(&config)?;
     let registry =
         SqliteRegistry::open(&config.data_dir, Arc::new(SystemClock)).map_err(Failure::blame)?;
     let names = match command {

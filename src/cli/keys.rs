@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::ambient::{Clock as _, SecretReference, SystemClock, SystemEntropy};
 use crate::cli::acting::act_beside;
-use crate::cli::{CommandResult, Context, Exit, Failure, keys_adopt};
+use crate::cli::{CommandResult, Context, DataDirectory, Exit, Failure, keys_adopt};
 use crate::config;
 use crate::event::Timestamp;
 use crate::eventlog::ActionKind;
@@ -22,7 +22,7 @@ pub enum Command {
     /// Show the signing keys, with what happens to each next
     List,
     /// Make the keys that are missing, as the first start of a gateway would
-    Generate,
+    Generate(DataDirectory),
     /// Publish a successor of each signing key; it signs when consumers have had time to learn it
     Rotate {
         /// Only the keys of this algorithm
@@ -31,31 +31,51 @@ pub enum Command {
         /// Let it sign at once, before consumers may have learned it
         #[arg(long)]
         now: bool,
+        #[command(flatten)]
+        data: DataDirectory,
     },
     /// Remove a key at once, because it is or may be known to others
     Revoke {
         /// The key, as `list` shows it
         #[arg(allow_hyphen_values = true)]
         kid: String,
+        #[command(flatten)]
+        data: DataDirectory,
     },
     /// Print the public key set, as consumers fetch it
     ExportJwks,
     /// Go on with the keys that are here after those of the log were lost; says what they cannot open
-    Adopt,
+    Adopt(DataDirectory),
+}
+
+impl Command {
+    /// Where what it changes is kept.
+    const fn data(&self) -> Option<&DataDirectory> {
+        match self {
+            Self::Generate(data)
+            | Self::Adopt(data)
+            | Self::Rotate { data, .. }
+            | Self::Revoke { data, .. } => Some(data),
+            Self::List | Self::ExportJwks => None,
+        }
+    }
 }
 
 /// Runs the command.
 pub async fn run(command: &Command, context: &Context) -> CommandResult {
-    if matches!(command, Command::Adopt) {
-        return keys_adopt::adopt(context).await;
+    if let Command::Adopt(data) = command {
+        return keys_adopt::adopt(data, context).await;
     }
-    let gateway = context.config()?;
+    let gateway = match command.data() {
+        Some(data) => data.config(context)?,
+        None => context.config()?,
+    };
     let settings = &gateway.keys;
     settings.check().map_err(Failure::input)?;
     let (ring, now) = (open(settings, &gateway.directory)?, SystemClock.now());
     match command {
         Command::List => list(&ring, context),
-        Command::Generate => {
+        Command::Generate(_) => {
             let make = async {
                 ring.note_key(now).map_err(Failure::blame)?;
                 ring.tick(now).map_err(Failure::blame)
@@ -64,7 +84,7 @@ pub async fn run(command: &Command, context: &Context) -> CommandResult {
             let steps = act_beside(&gateway.data_dir, of, context, make).await?;
             say(&steps, &ring, now, context);
         }
-        Command::Rotate { algorithm, now: at_once } => {
+        Command::Rotate { algorithm, now: at_once, .. } => {
             let algorithms = algorithm.map_or_else(|| settings.algorithms.clone(), |one| vec![one]);
             let rotate = async {
                 let mut steps = Vec::new();
@@ -77,7 +97,7 @@ pub async fn run(command: &Command, context: &Context) -> CommandResult {
             let steps = act_beside(&gateway.data_dir, of, context, rotate).await?;
             say(&steps, &ring, now, context);
         }
-        Command::Revoke { kid } => {
+        Command::Revoke { kid, .. } => {
             let revoke = async { ring.revoke(kid, now).map_err(Failure::blame) };
             let of = (ActionKind::RevokeKey, format!("keys/{kid}"));
             let steps = act_beside(&gateway.data_dir, of, context, revoke).await?;
@@ -85,7 +105,7 @@ pub async fn run(command: &Command, context: &Context) -> CommandResult {
         }
         Command::ExportJwks => context.output().line(&ring.jwks().text),
         // Needs the log, too, and was done above.
-        Command::Adopt => {}
+        Command::Adopt(_) => {}
     }
     Ok(Exit::Done)
 }

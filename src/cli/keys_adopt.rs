@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::ambient::{Clock, Entropy, SystemClock, SystemEntropy};
 use crate::cli::acting::act;
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, DataDirectory, Exit, Failure};
 use crate::config::Config;
 use crate::event::SubscriptionId;
 use crate::eventlog::{ActionKind, HeldDirectory, Registry, StoredLog};
@@ -29,8 +29,8 @@ struct Adopted {
 }
 
 /// Has the log name the keys that are in the key directory, and makes those that are missing.
-pub(super) async fn adopt(context: &Context) -> CommandResult {
-    let config = context.config()?;
+pub(super) async fn adopt(data: &DataDirectory, context: &Context) -> CommandResult {
+    let config = data.config(context)?;
     config.keys.check().map_err(Failure::input)?;
     let held = HeldDirectory::take(&config.data_dir).map_err(Failure::blame)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -33,6 +33,12 @@ impl NextIncarnation {
         self.incarnation.is_some() || self.checkpoint.is_some()
     }
 
+    /// How far the log had come, as the checkpoint says that the operator gives.
+    pub(super) fn head(&self, context: &Context) -> Result<Option<LogHead>, Failure> {
+        let Some(place) = &self.checkpoint else { return Ok(None) };
+        Ok(Some(head_at(place, &context.config()?)?))
+    }
+
     /// Chooses the number, and notes beside the keys that it is given.
     pub(super) fn choose(
         &self,
@@ -44,8 +50,8 @@ impl NextIncarnation {
         let beside = LivesBeside::of(identity, directory, config.as_ref());
         let data_key = config.as_ref().and_then(data_key);
         let mut known = beside.known(data_key.as_ref()).map_err(Failure::blame)?;
-        if let Some(place) = &self.checkpoint {
-            known.take(head_at(place, &context.config()?)?);
+        if let Some(head) = self.head(context)? {
+            known.take(head);
         }
         let greatest = known.greatest.max(last);
         let number = match self.incarnation {

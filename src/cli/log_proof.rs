@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::log_incarnation::last_number;
 use crate::cli::proof_answer::{hashes, malformed, tree};
-use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
+use crate::cli::{CommandResult, Context, DataDirectory, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
 use crate::eventlog::StoredLog;
 use crate::gateway::read_keys;
@@ -104,8 +104,12 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
 }
 
 /// Prints the verifier key of the log, of the settings and the key directory.
-pub(super) async fn key(incarnation: Option<u64>, context: &Context) -> CommandResult {
-    let config = context.config()?;
+pub(super) async fn key(
+    incarnation: Option<u64>,
+    data: &DataDirectory,
+    context: &Context,
+) -> CommandResult {
+    let config = data.config(context)?;
     let ring = read_keys(&config, &crate::ambient::SystemEntropy).map_err(Failure::blame)?;
     let found = ring.present_note_key().map_err(Failure::blame)?;
     let Some(found) = found else {

@@ -8,7 +8,7 @@ use crate::ambient::{Clock, SystemClock};
 use crate::cli::token_keys::{Parties, TokenKeys};
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::Timestamp;
-use crate::seal::{OpenLimits, Opened, Opening, open};
+use crate::seal::{OpenLimits, Opened, Opening, open, refusal};
 
 /// What is said of a text that is no token at all.
 const NO_TOKEN: &str = "this is no token: one has five parts with dots between them; of an event on a bus, give `detail.data`";
@@ -27,6 +27,10 @@ pub struct Args {
     /// The moment to judge the times of the token at, in RFC 3339; now, if not given
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
+    /// Say which check a token does not pass. Only for yourself: whoever sent it learns from that what to
+    /// try next
+    #[arg(long)]
+    explain: bool,
 }
 
 /// Runs the command: prints the claims, or one line that says no.
@@ -61,7 +65,24 @@ fn opened(args: &Args, token: &str, keys: &TokenKeys) -> Result<Opened, String> 
             Err(_) => {}
         }
     }
+    if args.explain {
+        return Err(format!("the token cannot be opened: {}", explained(args, token, keys)));
+    }
     Err(refused)
+}
+
+/// Which check it does not pass; with several issuers, for the one that it came farthest with.
+fn explained(args: &Args, token: &str, keys: &TokenKeys) -> String {
+    let event_type = args.event_type.as_deref();
+    let now = args.at.unwrap_or_else(|| SystemClock.now());
+    let openings = args.parties.openings(keys, now);
+    let refusals: Vec<_> =
+        openings.filter_map(|opening| refusal(token, &Opening { event_type, ..opening })).collect();
+    let is_of_issuer = |refusal: &&String| refusal.starts_with("`iss` is ");
+    match refusals.iter().find(|refusal| !is_of_issuer(refusal)) {
+        Some(one) => one.clone(),
+        None => refusals.join("; "),
+    }
 }
 
 fn token(argument: &str) -> anyhow::Result<String> {
@@ -152,6 +173,7 @@ mod tests {
             },
             event_type: event_type.map(str::to_owned),
             at: Some(at.parse().unwrap()),
+            explain: false,
         };
         let keys = args("2026-11-21T17:42:11Z", None).parties.keys().await.unwrap();
         let says = |args: &Args| opened(args, &args.token, &keys);
@@ -160,5 +182,15 @@ mod tests {
         assert_eq!(opened.event()["data"]["orderId"], "101");
         assert!(says(&args("2026-11-21T19:42:11Z", None)).is_err());
         assert!(says(&args("2026-11-21T17:42:11Z", Some("another"))).is_err());
+
+        let late = Args { explain: true, ..args("2026-11-21T19:42:11Z", None) };
+        let told = says(&late).unwrap_err();
+        assert!(told.contains("it expired: `exp` is 2026-11-21T18:42:11Z"), "{told}");
+        let mut strange = Args { explain: true, ..args("2026-11-21T17:42:11Z", None) };
+        strange.parties.issuer.pop();
+        let told = says(&strange).unwrap_err();
+        assert!(told.contains("`iss` is \"https://events.example.com\""), "{told}");
+        let told = says(&Args { explain: false, ..strange }).unwrap_err();
+        assert_eq!(told, "the token cannot be opened");
     }
 }

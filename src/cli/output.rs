@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::harmless::{harmless, harmless_line};
+use crate::event::Timestamp;
 
 /// For whom a command writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -128,7 +129,7 @@ impl Output {
         table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(headings);
         for item in items {
-            table.add_row(row(item).iter().map(|cell| harmless_line(cell).into_owned()));
+            table.add_row(row(item).iter().map(|cell| to_the_second(&harmless_line(cell))));
         }
         self.line(table.trim_fmt());
     }
@@ -172,6 +173,35 @@ impl Output {
             Err(error) => {
                 self.complain(format_args!("the result cannot be written as JSON: {error}"));
             }
+        }
+    }
+}
+
+/// A moment as people read it in a table: without the part of its second.
+fn to_the_second(cell: &str) -> String {
+    let cut = cell.split_once('.').and_then(|(second, rest)| {
+        let zone = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        let whole = format!("{second}{zone}");
+        (zone.len() < rest.len() && whole.parse::<Timestamp>().is_ok()).then_some(whole)
+    });
+    cut.unwrap_or_else(|| cell.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_shown_to_the_second_and_nothing_else_is_cut() {
+        for (cell, shown) in [
+            ("2026-11-29T10:00:00.123456789Z", "2026-11-29T10:00:00Z"),
+            ("2026-11-29T10:00:00.5+02:00", "2026-11-29T10:00:00+02:00"),
+            ("2026-11-29T10:00:00Z", "2026-11-29T10:00:00Z"),
+            ("Order.Created", "Order.Created"),
+            ("1.5", "1.5"),
+            ("2026-11-29T10:00:00.Z", "2026-11-29T10:00:00.Z"),
+        ] {
+            assert_eq!(to_the_second(cell), shown);
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) const COLUMNS: &[ListColumn] = &[
     column("Producer", "/producer/name"),
     column("Envelope", "/envelope"),
     column("Violations", "/violations").shown_by(count),
-    column("The first", "/violations/0/message"),
+    column("The first", "/violations/0/code"),
     column("Place", "/violations/0/pointer"),
 ];
 

@@ -8,7 +8,7 @@ use crate::api::{ListAnswer, ReplayRequest};
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::waiting::{Waiting, Work, follow};
 use crate::cli::{Client, CommandResult, Context, Exit};
-use crate::event::{EventId, ReplayId, SubscriptionReference};
+use crate::event::{EventBound, ReplayId, SubscriptionReference};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -40,12 +40,12 @@ pub enum Command {
 pub struct StartArgs {
     /// The subscription: its name, `consumer/name`, or its id
     subscription: SubscriptionReference,
-    /// The first event wanted
-    #[arg(long, value_name = "ULID")]
-    from: EventId,
-    /// The last event wanted; the newest one in the log if missing
-    #[arg(long, value_name = "ULID")]
-    to: Option<EventId>,
+    /// Where to begin: an event, or a time in RFC 3339 at which it was accepted; included
+    #[arg(long, value_name = "ULID|TIME")]
+    from: EventBound,
+    /// Where to end, included: an event or a time; the newest event in the log if missing
+    #[arg(long, value_name = "ULID|TIME")]
+    to: Option<EventBound>,
     /// Only events of these types, such as `Payment.*`; may be repeated or separated by commas
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     types: Vec<String>,

@@ -1,12 +1,13 @@
 //! `sealway serve`: runs a gateway until it is told to stop.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, DataDirectory, Exit, Failure};
 use crate::config;
 use crate::gateway::{self, Machine, Reloader};
 use crate::telemetry;
@@ -15,25 +16,34 @@ use crate::telemetry;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The address and port of the API, instead of `listen`
-    #[arg(long, value_name = "ADDRESS", env = "SEALWAY_LISTEN")]
-    listen: Option<std::net::SocketAddr>,
-    /// Where the log is kept, instead of `data-dir`
-    #[arg(long, value_name = "DIRECTORY", env = "SEALWAY_DATA_DIR")]
-    data_dir: Option<std::path::PathBuf>,
+    #[arg(long, value_name = "ADDRESS", env = "SEALWAY_LISTEN", value_parser = address)]
+    listen: Option<SocketAddr>,
+    #[command(flatten)]
+    data: DataDirectory,
     /// Deliver nothing: events are taken and the log can be looked at, as of a restored copy
     #[arg(long)]
     no_delivery: bool,
+    /// Begin a log although the keys know of another: once, because the other is lost or left for good
+    #[arg(long)]
+    new_log: bool,
+}
+
+/// An address to listen on; no name is looked up, since it could be another one tomorrow.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| {
+        "use an IP address and a port, such as 127.0.0.1:8080, [::1]:8080, or 0.0.0.0:8080 for all"
+    })
 }
 
 /// Runs the command: returns after an interrupt or a termination, when everything is drained, and after a
 /// second one at once: the log is whole at any moment.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
-    let mut config = context.config()?;
+    let mut config = args.data.settings(context)?;
     // From the first moment on: a signal that nobody waits for would end the process.
     let hangup = signal(SignalKind::hangup()).map_err(Failure::ours)?;
     config.listen = args.listen.unwrap_or(config.listen);
-    config.data_dir = args.data_dir.unwrap_or(config.data_dir);
     config.no_delivery = args.no_delivery;
+    config.new_log = args.new_log;
     telemetry::start_logging(&config.logging, context.log.as_deref()).map_err(Failure::input)?;
     for warning in config::contradictions(&context.config, &config) {
         let place = warning.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));

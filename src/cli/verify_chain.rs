@@ -14,7 +14,7 @@ use crate::cli::record_file;
 use crate::cli::token_keys::Parties;
 use crate::cli::verify_chain_text::{DISAGREE, text};
 use crate::cli::{CommandResult, Context, Exit, Failure, asked};
-use crate::event::{ChainValue, SubscriptionId, Timestamp};
+use crate::event::{ChainValue, SubscriptionId, Timestamp, number_of};
 use crate::proof::{ChainReport, ChainTrust, LostEvents, StoredTokens, verify_chain};
 use crate::seal::evidence::LONGEST_LINE;
 use crate::seal::{
@@ -101,10 +101,22 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     };
     let found = verify_chain(stored, start, &checkpoints, of);
     if found.says_nothing() {
-        let (tokens, of) = (found.stored.tokens, &args.subscription);
-        let what =
-            anyhow!("none of {tokens} tokens has a place in `{of}` from {} on", start.sequence);
-        return Err(Failure::input(what));
+        let tokens = number_of(found.stored.tokens, "token");
+        let others: Vec<&str> =
+            found.stored.other_subscriptions.iter().map(String::as_str).collect();
+        let whose = if others.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "; what opens is of {}: `--subscription` takes the id, which tokens carry as `sub_id`",
+                others.join(", ")
+            )
+        };
+        return Err(Failure::input(anyhow!(
+            "none of {tokens} has a place in `{}` from {} on{whose}",
+            args.subscription,
+            start.sequence
+        )));
     }
     let report = report(args.subscription, &found);
     context.output().item(&report, |_| text(&found));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::cli::harmless::{harmless, harmless_line};
-use crate::event::Timestamp;
+use crate::event::{Timestamp, number_of};
 use crate::proof::{ChainReport, LostEvents, UnusableToken};
 use crate::seal::{ChainStanding, Checkpoint, MissingKey};
 use crate::transparency::{TreeHead, TreeRoot};
@@ -60,12 +60,12 @@ pub(super) fn text(found: &ChainReport) -> String {
     }
     let _ = write!(
         text,
-        "read: {} tokens: {} events, {} repeats, {} replays, {} before the start, {} others\n\
+        "read: {}: {}, {}, {}, {} before the start, {} others\n\
          to go on: --from {} --chain {}",
-        stored.tokens,
-        check.events,
-        check.repeats,
-        stored.replays,
+        number_of(stored.tokens, "token"),
+        number_of(check.events, "event"),
+        number_of(check.repeats, "repeat"),
+        number_of(stored.replays, "replay"),
         check.earlier,
         stored.others,
         check.next.sequence,
@@ -108,8 +108,10 @@ fn tell_losses(found: &ChainReport, text: &mut String) {
         let count = events.len();
         let _ = write!(
             text,
-            "lost: {count} events held are not in the log any more, since its incarnation {incarnation} \
-             began without them:"
+            "lost: {} held {} not in the log any more, since its incarnation {incarnation} began without {}:",
+            number_of(count, "event"),
+            if count == 1 { "is" } else { "are" },
+            if count == 1 { "it" } else { "them" },
         );
         for event in events.iter().take(MOST_TOLD) {
             let _ = write!(text, " {event}");

@@ -6,7 +6,8 @@ use std::io;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::event::{Blame, Diagnostic, Fault, YamlPieces, read_pieces, yaml};
+use crate::config::ranges::{Ranges, parts_on};
+use crate::event::{Blame, Diagnostic, Fault, Placed, YamlNode, read_pieces, yaml};
 
 /// A gateway file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,39 +42,54 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     let text = fs::read_to_string(path)
         .map_err(|source| LoadError::Unreadable { path: name.clone(), source })?;
     let config = read(&name, &text).map_err(LoadError::Mistakes)?;
-    let written = config.as_written();
-    let config = Config { written, ..config };
+    let (written, file) = (config.as_written(), path.to_owned());
+    let config = Config { file, written, ..config };
     Ok(config.relative_to(path.parent().unwrap_or(Path::new("."))))
 }
 
 /// Reads the text of a gateway file; a text without a key means all defaults.
 fn read(name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
-    match yaml::read::<Option<Config>>(name, text) {
-        Ok(config) => {
-            let config = config.unwrap_or_default();
-            let mistakes = out_of_range(name, text, &config);
-            if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
-        }
+    let tree = yaml::read_tree(name, text).ok();
+    let ranges = tree.as_ref().map(Ranges::of);
+    // What fits is held against its ranges all the same.
+    let (mut mistakes, rest, mut torn) = match yaml::read::<Option<Config>>(name, text) {
+        Ok(config) => (Vec::new(), Some(config), Vec::new()),
         Err(first) => {
-            // What fits is held against its ranges all the same.
-            let YamlPieces { mut mistakes, rest, .. } =
-                read_pieces::<Option<Config>>(name, text, *first);
-            let rest = rest.flatten();
-            mistakes.extend(rest.iter().flat_map(|config| out_of_range(name, text, config)));
-            Err(mistakes)
+            let pieces = read_pieces::<Option<Config>>(name, text, *first);
+            (pieces.mistakes, pieces.rest, pieces.torn)
         }
+    };
+    if let Some(ranges) = ranges {
+        mistakes = ranges.say(mistakes);
+        mistakes.extend(ranges.out((name, text), &mistakes));
+        torn.extend(ranges.torn());
     }
+    let is_whole = rest.is_some();
+    let config = rest.flatten().unwrap_or_default();
+    if is_whole {
+        mistakes.extend(unfit(&config, (name, text), tree.as_ref(), &torn));
+    }
+    mistakes.sort_by_key(|mistake| mistake.place);
+    if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
 }
 
-/// What the types of the settings cannot check, each at its place.
-fn out_of_range(name: &str, text: &str, config: &Config) -> Vec<Diagnostic> {
-    let tree = yaml::read_tree(name, text).ok().map(|tree| tree.value);
-    let described = config.mistakes().into_iter().map(|(path, problem)| {
-        match tree.as_ref().and_then(|tree| tree.place_of(path)) {
+/// What neither the types nor the ranges of the settings can check, each at its place. Of a part that
+/// something else is wrong with nothing is said: it would follow from that.
+fn unfit(
+    config: &Config,
+    (name, text): (&str, &str),
+    tree: Option<&Placed<YamlNode>>,
+    torn: &[(usize, usize)],
+) -> Vec<Diagnostic> {
+    let follows = |path: &[&str]| {
+        tree.is_some_and(|tree| parts_on(tree, path).iter().any(|part| torn.contains(part)))
+    };
+    let unfit = config.mistakes().into_iter().filter(|(path, _)| !follows(path));
+    let described =
+        unfit.map(|(path, problem)| match tree.and_then(|tree| tree.value.place_of(path)) {
             Some(place) => Diagnostic::at(name, text, place, problem),
             None => Diagnostic::of_file(name, problem),
-        }
-    });
+        });
     described.collect()
 }
 
@@ -141,6 +157,42 @@ mod tests {
 
         for start in ["2:3: unknown key", "3:13: ", "5:3: ", "8:5: "] {
             assert!(shown.contains(&format!("gateway.yaml:{start}")), "{start} in {shown}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_cannot_work_is_answered_with_what_can() {
+        for (text, told) in [
+            ("source:\n  max-batch: 0\n", "gateway.yaml:2:3: use 1 to 10,000"),
+            ("source:\n  max-batch: -1\n", "gateway.yaml:2:14: use 1 to 10,000"),
+            ("source:\n  max-batch: many\n", "gateway.yaml:2:14: use 1 to 10,000"),
+            ("api:\n  max-body: 8\n", "gateway.yaml:2:3: use 1.0 KiB to 64.0 MiB"),
+            ("log:\n  disk-warn: 800\n", "gateway.yaml:2:14: use 1 to 100"),
+            ("log:\n  disk-warn: 1.5\n", "gateway.yaml:2:14: use 1 to 100"),
+            ("log:\n  retention:\n    age: 0s\n", "gateway.yaml:3:5: use 1ms to 36500days"),
+            ("delivery:\n  rate: 4294967296\n", "gateway.yaml:2:9: use 1 to 100,000"),
+        ] {
+            let shown = mistakes(text);
+
+            assert!(shown.starts_with(told), "{shown}");
+            assert_eq!(shown.matches("gateway.yaml").count(), 1, "{shown}");
+        }
+        assert!(read("gateway.yaml", "source: { max-batch: 1_000 }\n").is_ok());
+        assert!(read("gateway.yaml", "delivery: { rate: null }\n").is_ok());
+    }
+
+    #[test]
+    fn nothing_is_told_that_follows_from_what_is_told() {
+        for text in [
+            "keys:\n  algorithms: [ES257]\n",
+            "delivery:\n  parallel: 300\n",
+            "delivery:\n  parallel: 8x\n  maximum-parallel: 8\n",
+            "keys:\n  publish-ahead: 60days\n  rotate-every: never\n",
+            "delivery:\n  breaker:\n    pause: 1\n    longest-pause: 1ms\n",
+        ] {
+            let shown = mistakes(text);
+
+            assert_eq!(shown.matches("gateway.yaml").count(), 1, "{shown}");
         }
     }
 

@@ -13,8 +13,10 @@ mod contradictions;
 mod folder;
 mod grant_files;
 mod load;
+mod ranges;
 mod secret;
 mod settings;
+mod shown_path;
 mod written;
 
 pub use contradictions::contradictions;
@@ -23,4 +25,5 @@ pub use grant_files::{GrantFiles, add_grant, grant_folder};
 pub use load::{LoadError, load};
 pub use secret::{SecretError, secret};
 pub use settings::{Config, schema};
+pub use shown_path::{DEFAULT_FILE, command, is_same_place, on_disk, shown_path};
 pub use written::{SettingDifference, differing, digest_of, digest_of_texts};

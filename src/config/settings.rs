@@ -48,6 +48,7 @@ pub struct Config {
     /// The folder of AsyncAPI documents.
     pub contracts: PathBuf,
     /// The largest event that may cross, in bytes of its canonical content.
+    #[schemars(extend("x-range" = ["1 KiB", "16 MiB"]))]
     pub largest_event: Size,
     /// How AWS is spoken to, where queues are sources or event buses are sinks.
     pub aws: aws::Config,
@@ -79,6 +80,12 @@ pub struct Config {
     /// Whether this process delivers nothing: a word of its command line.
     #[serde(skip)]
     pub no_delivery: bool,
+    /// Whether this process may begin a log although its keys know of another: a word of its command line.
+    #[serde(skip)]
+    pub new_log: bool,
+    /// The file that this was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
     /// The settings as their file says them, before paths were made relative to it; null if there is no
     /// file.
     #[serde(skip)]
@@ -112,6 +119,8 @@ impl Default for Config {
             logging: telemetry::Config::default(),
             directory: PathBuf::new(),
             no_delivery: false,
+            new_log: false,
+            file: PathBuf::new(),
             written: serde_json::Value::Null,
         }
     }

@@ -19,6 +19,7 @@ use crate::event::EventBusArn;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// How long a sink may take to answer, 1 s to 30 s.
+    #[schemars(extend("x-range" = ["1s", "30s"]))]
     pub timeout: HumanDuration,
     /// How many attempts a subscription may have in flight at once, 1 to 256.
     #[schemars(range(min = 1, max = 256))]
@@ -38,6 +39,7 @@ pub struct Config {
     /// is made at once.
     pub retries: Vec<HumanDuration>,
     /// How long the attempts of a subscription may only fail before it is paused, at least 1h.
+    #[schemars(extend("x-range" = ["1h", "3650days"]))]
     pub pause_after: HumanDuration,
     /// When a sink that has not proved itself is asked again.
     pub handshake: HandshakeConfig,

@@ -19,6 +19,7 @@ mod decimal;
 mod diagnostic;
 mod digest;
 mod domain_name;
+mod event_bound;
 mod event_digest;
 mod event_time;
 mod extension;
@@ -58,6 +59,7 @@ pub use data::Data;
 pub use diagnostic::{Diagnostic, Severity};
 pub use digest::{ContentDigest, DigestError, EventDigest, IdempotencyKey};
 pub use domain_name::{DomainName, DomainNameError, is_published_name};
+pub use event_bound::{EventBound, EventBoundError};
 pub use event_time::{EventTime, EventTimeError};
 pub use extension::{
     AttributeName, AttributeNameError, AttributeValue, AttributeValueError, is_attribute_name,

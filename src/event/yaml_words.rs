@@ -51,6 +51,7 @@ pub(super) fn of_type(error: &Error) -> Words {
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             (format!("the key `{key}` stands here twice"), "keep one of them".to_owned())
         }
+        Error::InvalidScalar { ty, .. } => number(ty),
         other => fixed(other).unwrap_or_else(|| {
             let problem = sentence(other);
             let help = example(&problem).to_owned();
@@ -91,6 +92,21 @@ fn fixed(error: &Error) -> Option<Words> {
         _ => return None,
     };
     Some((problem.to_owned(), help.to_owned()))
+}
+
+/// What a number of a type of Rust may be.
+fn number(ty: &str) -> Words {
+    let problem = match ty {
+        "u8" => format!("a whole number from 0 to {} belongs here", u8::MAX),
+        "u16" => format!("a whole number from 0 to {} belongs here", u16::MAX),
+        "u32" => format!("a whole number from 0 to {} belongs here", u32::MAX),
+        _ if ty.starts_with('u') => "a whole number, 0 or more, belongs here".to_owned(),
+        _ if ty.starts_with('i') => "a whole number belongs here".to_owned(),
+        "floating point" => "a number belongs here".to_owned(),
+        "boolean" => "`true` or `false` belongs here".to_owned(),
+        other => format!("this is no {other}"),
+    };
+    (problem, String::new())
 }
 
 fn too_deep(deepest: usize) -> Words {
@@ -157,6 +173,8 @@ mod tests {
     struct Typed {
         list: Vec<String>,
         text: String,
+        small: Option<u8>,
+        large: Option<u64>,
     }
 
     #[test]
@@ -165,6 +183,8 @@ mod tests {
             ("list: x\ntext: y\n", "a list belongs here"),
             ("list: [x]\ntext: [y]\n", "a text or a number belongs here"),
             ("list: [x]\ntext: null\n", "`null` where a text belongs"),
+            ("list: [x]\ntext: x\nsmall: 800\n", "a whole number from 0 to 255 belongs here"),
+            ("list: [x]\ntext: x\nlarge: -1\n", "a whole number, 0 or more, belongs here"),
         ] {
             let mistake = yaml::read::<Typed>("a.yaml", text).unwrap_err();
             assert_eq!(mistake.problem, words, "{mistake}");

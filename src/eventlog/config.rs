@@ -55,10 +55,13 @@ impl Default for LogLimits {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// How much may wait for the disk; producers are told to try again beyond it.
+    #[schemars(extend("x-range" = ["1 KiB", "16 GiB"]))]
     pub max_waiting: Size,
     /// How much of the newest events is kept in memory for those who follow the log.
+    #[schemars(extend("x-range" = ["0 B", "16 GiB"]))]
     pub tail: Size,
     /// How much of the disk stays free for the delivery state; events are refused below it.
+    #[schemars(extend("x-range" = ["0 B", "1 PiB"]))]
     pub disk_reserve: Size,
     /// From how many percent of the disk in use on operators are warned, 1 to 100.
     #[schemars(range(min = 1, max = 100))]
@@ -68,10 +71,13 @@ pub struct Config {
     #[schemars(range(min = 1, max = 100))]
     pub disk_refuse: u8,
     /// How long signed receipts of delivery are kept, if their subscription is not removed before.
+    #[schemars(extend("x-range" = ["1s", "36500days"]))]
     pub receipts: HumanDuration,
     /// How long it is kept what callers changed.
+    #[schemars(extend("x-range" = ["1s", "36500days"]))]
     pub actions: HumanDuration,
     /// How many of these changes are kept of one caller; of more, its own oldest go.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub actions_per_caller: u64,
     /// Who may have proofs and tiles of the tree over the log: `public`, everybody, so that consumers
     /// compare and witnesses watch; or `granted`, callers whose key is good.
@@ -81,6 +87,7 @@ pub struct Config {
     #[schemars(length(max = 16))]
     pub witnesses: Vec<WitnessConfig>,
     /// How often witnesses are asked, 1s to 1day.
+    #[schemars(extend("x-range" = ["1s", "1day"]))]
     pub witness_interval: HumanDuration,
     /// When events are dropped from the log, once every subscription has settled them.
     pub retention: RetentionConfig,
@@ -103,27 +110,36 @@ pub enum ProofAccess {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RetentionConfig {
     /// How often it is looked for events that may go, 100ms to 1day.
+    #[schemars(extend("x-range" = ["100ms", "1day"]))]
     pub every: HumanDuration,
     /// How long an event is kept; null: for ever.
+    #[schemars(extend("x-range" = ["1ms", "36500days"]))]
     pub age: Option<HumanDuration>,
     /// How much the events of the log may take on disk, before the oldest go; null: any size. Nothing
     /// else counts: the quarantine and dead letters have sizes of their own.
+    #[schemars(extend("x-range" = ["1 KiB", "1 PiB"]))]
     pub size: Option<Size>,
     /// How long a dead letter is kept; null: until it is delivered or dismissed.
+    #[schemars(extend("x-range" = ["1ms", "36500days"]))]
     pub dead_letters: Option<HumanDuration>,
     /// How long an event in quarantine is kept; null: until it is released or dropped.
+    #[schemars(extend("x-range" = ["1ms", "36500days"]))]
     pub quarantine: Option<HumanDuration>,
     /// How large the quarantine may get on disk; null: any size. Nothing is dropped for it: of more, what
     /// comes is refused with 429, to be sent again.
+    #[schemars(extend("x-range" = ["1 KiB", "1 PiB"]))]
     pub quarantine_size: Option<Size>,
     /// How many dead letters of one consumer are kept; null: any number. Of more, the
     /// oldest of the subscription that has most go.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub dead_letters_per_consumer: Option<u64>,
     /// How much the dead letters of one consumer may take on disk, with those that are being redriven;
     /// null: any size. Of more, the oldest of the subscription that has most go.
+    #[schemars(extend("x-range" = ["1 KiB", "1 PiB"]))]
     pub dead_letters_size: Option<Size>,
     /// How many receipts of one consumer are kept; null: as many as their age allows. Of more, the oldest of
     /// the subscription that has most go.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub receipts_per_consumer: Option<u64>,
 }
 

@@ -26,10 +26,11 @@ use crate::gateway::aws_edges::AwsEdges;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
-use crate::gateway::guarding_log::{LogGuard, check_log_is_there, guard};
+use crate::gateway::guarding_log::{LogGuard, guard};
 use crate::gateway::incarnations::take_up_incarnations;
 use crate::gateway::inward::{Inward, inward, warn_of_documents};
 use crate::gateway::machine::Machine;
+use crate::gateway::missing_log::check_log_is_there;
 use crate::gateway::own_issuer::take_up_issuer;
 use crate::gateway::own_keys::{OwnKeys, take_up_keys};
 use crate::gateway::reading_documents::{ReadDocuments, read_documents};
@@ -132,7 +133,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
 
 fn documents(config: &Config) -> Result<ReadDocuments, BuildError> {
     let read = read_documents(config)?;
-    warn_of_documents(&read.gate, &read.catalog, &read.publications);
+    warn_of_documents(config, &read.gate, (&read.catalog, &read.publications));
     Ok(read)
 }
 

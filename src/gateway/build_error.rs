@@ -9,6 +9,7 @@ use crate::egress::TlsError;
 use crate::event::{Blame, Diagnostic, Fault};
 use crate::eventlog::{self, LogOpenError};
 use crate::gateway::log_checkpoint::{CheckpointError, LogUnconfirmed};
+use crate::gateway::missing_log::MissingLog;
 use crate::jobs;
 use crate::keys::{LogIssuerError, LogKeysError, LostKeys, RingError, StoreError};
 use crate::subscriptions::SubscriptionError;
@@ -52,6 +53,9 @@ pub enum BuildError {
     /// The log may not be gone on with.
     #[error(transparent)]
     Unconfirmed(#[from] LogUnconfirmed),
+    /// There is no log, and there was one.
+    #[error(transparent)]
+    MissingLog(#[from] MissingLog),
     /// Who may hear what cannot be read or written.
     #[error("cannot read or keep who may hear what")]
     Access(#[from] AccessError),
@@ -89,6 +93,7 @@ impl Blame for BuildError {
             Self::LogKeys(error) => error.fault(),
             Self::LogIssuer(error) => error.fault(),
             Self::Checkpoint(error) => error.fault(),
+            Self::MissingLog(error) => error.fault(),
             Self::Access(error) => error.fault(),
             Self::Subscriptions(error) => error.fault(),
             _ => Fault::Caller,

@@ -65,7 +65,7 @@ async fn round(services: &Arc<Services>, exports: &Exports) {
             if exports.failed(&id, created, (services.clock.now(), problem)) {
                 tracing::error!(
                     subscription.id = %id, error = %error_chain(&*error),
-                    "No bundle of evidence can be written of subscription {id}",
+                    "No bundle of evidence can be written of subscription {}", subscription.shown(),
                 );
             }
         }
@@ -120,8 +120,8 @@ async fn bring_up(
         services.metrics.counter(Metric::EvidenceExports, &[id.as_str(), "done"]).increment();
         tracing::info!(
             subscription.id = %id,
-            "A bundle of evidence of subscription {id} is in its place: {}, {} events",
-            last.name, last.events,
+            "A bundle of evidence of subscription {} is in its place: {}, {} events",
+            line.look().subscription.shown(), last.name, last.events,
         );
     }
     // There may be more, which does not wait for the schedule.

@@ -14,7 +14,7 @@ use crate::event::Timestamp;
 use crate::eventlog::{Displaced, LogIdentity, LogMark, SqliteLog, Store, StoredLog};
 use crate::gateway::build_error::BuildError;
 use crate::gateway::log_checkpoint::{
-    CheckpointError, LogCheckpoint, LogUnconfirmed, SetBack, checkpoint_beside,
+    CheckpointError, LogCheckpoint, LogUnconfirmed, checkpoint_beside,
 };
 use crate::keys::DataKey;
 use crate::telemetry::error_chain;
@@ -48,20 +48,6 @@ struct Writing {
     _in_use: File,
 }
 
-/// Refuses to begin a log where a checkpoint says that there was one.
-///
-/// # Errors
-///
-/// The operator's turn: the log was moved away.
-pub(super) fn check_log_is_there(config: &Config) -> Result<(), CheckpointError> {
-    let place = checkpoint_beside(&config.data_dir);
-    let is_there = StoredLog::is_at(&config.data_dir);
-    if !is_there && place.exists() {
-        return Err(SetBack::NoLog { place }.into());
-    }
-    Ok(())
-}
-
 /// Finds out whether a log is the one that was left, and begins to take checkpoints of it.
 ///
 /// # Errors
@@ -88,13 +74,7 @@ pub(super) async fn guard(
         }
         return Ok(LogGuard { is_set_back, writing: None });
     }
-    if let Some(restored) = identity.restored {
-        return Err(LogUnconfirmed::Restored(restored).into());
-    }
-    if let Some(found) = identity.found_short {
-        return Err(LogUnconfirmed::FoundShort(found).into());
-    }
-    compared?;
+    must_be_confirmed(config, &identity, compared)?;
     let in_use = hold(&config.keys.directory.join(format!(".in-use-{}", identity.id)), config)?;
     let incarnation = log.incarnations()?.last().map_or(1, |kept| kept.incarnation.number);
     let writing = Writing {
@@ -108,6 +88,28 @@ pub(super) async fn guard(
         _in_use: in_use,
     };
     Ok(LogGuard { is_set_back: false, writing: Some(Arc::new(Mutex::new(writing))) })
+}
+
+/// Refuses a log that nobody has said to go on with, and says how.
+fn must_be_confirmed(
+    config: &Config,
+    identity: &LogIdentity,
+    compared: Result<(), CheckpointError>,
+) -> Result<(), BuildError> {
+    let restored = config.command("log restored");
+    if let Some(from) = identity.restored {
+        let look = config.command("serve --no-delivery");
+        return Err(LogUnconfirmed::Restored { from, restored, look }.into());
+    }
+    if let Some(position) = identity.found_short {
+        return Err(LogUnconfirmed::FoundShort { position, restored }.into());
+    }
+    match compared {
+        Err(CheckpointError::SetBack(lack)) => {
+            Err(LogUnconfirmed::Lacking { lack, restored }.into())
+        }
+        other => Ok(other?),
+    }
 }
 
 /// Notes where a log ends that lacks what is known of it, before it takes events: those are of another
@@ -163,7 +165,8 @@ fn hold(place: &Path, config: &Config) -> Result<File, BuildError> {
         }
         Err(TryLockError::WouldBlock) => {
             let holder = fs::read_to_string(place).unwrap_or_default();
-            Err(LogUnconfirmed::Twin { holder }.into())
+            let look = config.command("serve --no-delivery");
+            Err(LogUnconfirmed::Twin { holder, look }.into())
         }
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use crate::enrich::{Publication, Wanting};
-use crate::event::{Blame, EventId, EventProducer, Fault};
+use crate::event::{Blame, EventId, EventProducer, Fault, OWN_SOURCE};
 use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
 use crate::gateway::CrossingRules;
 use crate::gateway::choosing::{Choosing, undecided};
@@ -166,7 +166,9 @@ impl Inbound {
         let mut prepared = Prepared::default();
         let (received, wanted) =
             self.choosing.wanted_by(&rules.publications, received, producer).await;
-        if wanted.wanting.is_empty() && wanted.undecided.is_empty() {
+        let is_unwanted = wanted.wanting.is_empty() && wanted.undecided.is_empty();
+        // Nobody has to publish what the gateway says of itself.
+        if is_unwanted && received.envelope.source != OWN_SOURCE {
             self.unwanted.note(&received.envelope.source, &received.envelope.detail_type);
         }
         let refused: Vec<_> =

@@ -1,5 +1,6 @@
 //! Puts the way in together: contracts, publications, names, and the embedded bus.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -7,7 +8,7 @@ use arc_swap::ArcSwap;
 use crate::ambient::{Secret, Size};
 use crate::config::{self, Config, SecretError, Texts};
 use crate::contract::{Catalog, Gate, SchemaAddresses};
-use crate::enrich::Publications;
+use crate::enrich::{Publication, Publications};
 use crate::event::{Diagnostic, number_of};
 use crate::eventlog::{QuarantineQuota, Store};
 use crate::gateway::build_error::BuildError;
@@ -90,22 +91,30 @@ type Contracts = (Arc<Catalog>, Arc<Publications>, Gate);
 /// The operator's turn: every mistake in them.
 pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     let read = |path| config::folder(path).map_err(BuildError::Documents);
-    let folder = config.contracts.display().to_string();
-    let read = (read(&config.contracts)?, read(&config.publications)?);
-    gate_of((&read.0, folder), &read.1)
+    let (contracts, publications) = (read(&config.contracts)?, read(&config.publications)?);
+    gate_of(config, &contracts, &publications)
 }
 
-/// The same of texts; contracts are told as of their folder.
+/// The same of texts that were read from the folders of the settings.
 pub(super) fn gate_of(
-    (contracts, folder): (&Texts, String),
+    config: &Config,
+    contracts: &Texts,
     publications: &Texts,
 ) -> Result<Contracts, BuildError> {
-    let catalog = Catalog::load(contracts).in_folder(folder);
-    let publications = Publications::load(publications).map_err(BuildError::Documents)?;
-    catalog.check_publications(&publications).map_err(BuildError::Documents)?;
+    let catalog = Catalog::load(contracts).in_folder(config::shown_path(&config.contracts));
+    let of_publications = |found| BuildError::Documents(on_disk(&config.publications, found));
+    let publications = Publications::load(publications).map_err(of_publications)?;
+    catalog.check_publications(&publications).map_err(of_publications)?;
     let catalog = Arc::new(catalog);
-    let gate = Gate::new(Arc::clone(&catalog), &publications).map_err(only_errors)?;
+    let of_contracts = |found| only_errors(on_disk(&config.contracts, found));
+    let gate = Gate::new(Arc::clone(&catalog), &publications).map_err(of_contracts)?;
     Ok((catalog, Arc::new(publications), gate))
+}
+
+/// Mistakes of files that were read from a folder, under their names on the disk, as `sealway check` has
+/// them.
+fn on_disk(folder: &Path, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    found.into_iter().map(|one| config::on_disk(folder, one)).collect()
 }
 
 /// What has to be mended before a start; `sealway check` tells warnings too.
@@ -115,16 +124,35 @@ fn only_errors(mut found: Vec<Diagnostic>) -> BuildError {
 }
 
 /// Logs what is wrong in contracts and publications and stops nothing: events of what does not fit its
-/// message are refused one by one.
-pub(super) fn warn_of_documents(gate: &Gate, catalog: &Catalog, publications: &Publications) {
-    warn_of("Contract", gate.diagnostics());
-    warn_of("Publication", &catalog.analyse(publications));
+/// message are refused one by one. What no event can cross with is an error, and said once more at the end.
+pub(super) fn warn_of_documents(
+    config: &Config,
+    gate: &Gate,
+    (catalog, publications): (&Catalog, &Publications),
+) {
+    warn_of("Contract", &on_disk(&config.contracts, gate.diagnostics().to_vec()));
+    warn_of("Publication", &on_disk(&config.publications, catalog.analyse(publications)));
+    let is_stuck = |one: &Publication| catalog.unfit(one).iter().any(Diagnostic::is_error);
+    let stuck: Vec<&str> =
+        publications.iter().filter(|one| is_stuck(one)).map(|one| &**one.name()).collect();
+    if !stuck.is_empty() {
+        tracing::error!(
+            "Gateway starts all the same, and refuses what does not fit, in {}: {}; \
+             `sealway check` says why",
+            number_of(stuck.len(), "publication"),
+            stuck.join(", "),
+        );
+    }
 }
 
 fn warn_of(what: &str, warnings: &[Diagnostic]) {
     for warning in warnings.iter().take(MAX_WARNINGS) {
         let place = warning.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));
-        tracing::warn!("{what} {}{place}: {}", warning.file, warning.problem);
+        if warning.is_error() {
+            tracing::error!("{what} {}{place}: {}", warning.file, warning.problem);
+        } else {
+            tracing::warn!("{what} {}{place}: {}", warning.file, warning.problem);
+        }
     }
     if let Some(more @ 1..) = warnings.len().checked_sub(MAX_WARNINGS) {
         let more = number_of(more, "more warning");

@@ -66,7 +66,8 @@ async fn tell(services: &Services, late: &Lag) {
         None => "what waits keeps the log from being dropped".to_owned(),
     };
     let reason = format!("nothing that came since {since} is settled; {then}");
-    tracing::warn!(subscription.id = %id, "Subscription {id} is behind: {reason}");
+    let shown = late.subscription.shown();
+    tracing::warn!(subscription.id = %id, "Subscription {shown} is behind: {reason}");
     let about = json!({ "since": since, "reason": reason });
     publish(services, "Subscription Behind", (&late.subscription, since), about).await;
 }

@@ -67,13 +67,13 @@ struct KeptCheckpoint {
     code: String,
 }
 
-/// What a log lacks that a checkpoint of it knows; each says how to go on.
+/// What a log lacks that a checkpoint of it knows; [`to_go_on`](Self::to_go_on) says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum SetBack {
     /// It ends before the checkpoint.
     #[error(
         "the log ends at position {found}, and at {at} it was synced up to {had} ({}): it has lost \
-         its end or was set back; {HOW_TO_GO_ON}",
+         its end or was set back",
         place.display()
     )]
     Shorter {
@@ -89,7 +89,7 @@ pub enum SetBack {
     /// It went on differently.
     #[error(
         "position {position} of the log is not the event that was synced there at {at} ({}): the log \
-         was set back and went on from there; {HOW_TO_GO_ON}",
+         was set back and went on from there",
         place.display()
     )]
     OtherEvent {
@@ -103,7 +103,7 @@ pub enum SetBack {
     /// Documents are older.
     #[error(
         "the documents of the log are of revision {found}, and at {at} they were synced up to {had} \
-         ({}): the log was set back; {HOW_TO_GO_ON}",
+         ({}): the log was set back",
         place.display()
     )]
     OlderDocuments {
@@ -118,7 +118,7 @@ pub enum SetBack {
     },
     /// The checkpoint is of another log.
     #[error(
-        "{} is of another log, so that this one was put in its place; {HOW_TO_GO_ON}",
+        "{} is of another log, so that this one was put in its place",
         place.display()
     )]
     OtherLog {
@@ -137,7 +137,7 @@ pub enum SetBack {
     },
     /// The checkpoint is not one that this gateway wrote.
     #[error(
-        "{} is not what this gateway wrote: it was altered, or is of another data key; {HOW_TO_GO_ON}",
+        "{} is not what this gateway wrote: it was altered, or is of another data key",
         place.display()
     )]
     Altered {
@@ -146,8 +146,14 @@ pub enum SetBack {
     },
 }
 
-const HOW_TO_GO_ON: &str = "put the newest copy of the log back or, if this is the one to go on \
-                            with, run `sealway log restored`";
+impl SetBack {
+    /// What an operator does about it, with the command that goes on with this log.
+    pub fn to_go_on(restored: &str) -> String {
+        format!(
+            "put the newest copy of the log back or, if this is the one to go on with, run `{restored}`"
+        )
+    }
+}
 
 /// Why a log and a checkpoint cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -176,24 +182,47 @@ pub enum LogUnconfirmed {
     #[error(
         "this log was restored at {} from a backup that ends at position {}: what was accepted or \
          delivered since the backup is not in it. If no other gateway runs on the original, run \
-         `sealway log restored`; to look at it only, `sealway serve --no-delivery`",
-        .0.at, .0.head
+         `{restored}`; to look at it only, `{look}`",
+        from.at, from.head
     )]
-    Restored(RestoredFrom),
+    Restored {
+        /// From what.
+        from: RestoredFrom,
+        /// The command that goes on with it.
+        restored: String,
+        /// The command that looks at it.
+        look: String,
+    },
+    /// It lacks what is known of it.
+    #[error("{lack}; {}", SetBack::to_go_on(restored))]
+    Lacking {
+        /// What that is.
+        lack: SetBack,
+        /// The command that goes on with it.
+        restored: String,
+    },
     /// It was found to lack its end, and events were taken since.
     #[error(
-        "this log was found to end at position {0} before its end, and has taken events since, while it \
-         was looked at; {HOW_TO_GO_ON}"
+        "this log was found to end at position {position} before its end, and has taken events since, \
+         while it was looked at; {}",
+        SetBack::to_go_on(restored)
     )]
-    FoundShort(u64),
+    FoundShort {
+        /// Where it ended.
+        position: u64,
+        /// The command that goes on with it.
+        restored: String,
+    },
     /// Another gateway runs with the same keys on the same log.
     #[error(
         "another gateway ({holder}) runs with these keys on a copy of this log; stop it, or look at \
-         this copy with `sealway serve --no-delivery`"
+         this copy with `{look}`"
     )]
     Twin {
         /// Who it is.
         holder: String,
+        /// The command that looks at it.
+        look: String,
     },
 }
 
@@ -399,7 +428,7 @@ mod tests {
         {
             fs::write(&place, altered).unwrap();
             let refused = LogCheckpoint::read(&place, Some(&key)).unwrap_err();
-            assert!(refused.to_string().contains("sealway log restored"), "{refused}");
+            assert!(refused.to_string().contains("altered"), "{refused}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use crate::config::{Config, is_same_place};
 use crate::eventlog::LogIdentity;
 use crate::gateway::{CheckpointError, LogCheckpoint, checkpoint_beside};
 use crate::keys::DataKey;
@@ -41,7 +41,7 @@ impl LivesBeside {
             lineage: identity.lineage().to_owned(),
         };
         // Whoever tries a backup of another gateway out leaves nothing with the keys of this one.
-        let is_own = config.is_some_and(|config| config.data_dir == data_directory);
+        let is_own = config.is_some_and(|config| is_same_place(&config.data_dir, data_directory));
         let knows_it =
             |places: Vec<PathBuf>| found.read(places, None).is_ok_and(|all| !all.is_empty());
         if !is_own && !found.beside_keys().is_ok_and(knows_it) {
@@ -103,18 +103,7 @@ impl LivesBeside {
 
     /// Where checkpoints of logs may be beside the keys.
     fn beside_keys(&self) -> Result<Vec<PathBuf>, CheckpointError> {
-        let mut places = Vec::new();
-        let Some(keys) = self.keys.as_ref().filter(|keys| keys.is_dir()) else {
-            return Ok(places);
-        };
-        let failed = |source| CheckpointError::File { place: keys.clone(), source };
-        for entry in fs::read_dir(keys).map_err(failed)?.take(MOST_FILES) {
-            let entry = entry.map_err(failed)?;
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(".log-")) {
-                places.push(entry.path());
-            }
-        }
-        Ok(places)
+        self.keys.as_deref().map_or_else(|| Ok(Vec::new()), checkpoints_beside_keys)
     }
 
     /// The checkpoints of this log that can be believed, those of its other incarnations included.
@@ -134,6 +123,28 @@ impl LivesBeside {
         }
         Ok(found)
     }
+}
+
+/// Where checkpoints of logs are beside keys; a directory that is not there has none.
+///
+/// # Errors
+///
+/// Ours: the directory cannot be read.
+pub(super) fn checkpoints_beside_keys(keys: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    let mut places = Vec::new();
+    if !keys.is_dir() {
+        return Ok(places);
+    }
+    let failed = |source| CheckpointError::File { place: keys.to_owned(), source };
+    for entry in fs::read_dir(keys).map_err(failed)?.take(MOST_FILES) {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let is_half_written = Path::new(&name).extension().is_some_and(|ending| ending == "new");
+        if name.to_str().is_some_and(|name| name.starts_with(".log-")) && !is_half_written {
+            places.push(entry.path());
+        }
+    }
+    Ok(places)
 }
 
 impl KnownLives {

@@ -31,6 +31,7 @@ mod log_checkpoint;
 mod log_lives;
 mod loops;
 mod machine;
+mod missing_log;
 mod own_issuer;
 mod own_keys;
 mod quotas;
@@ -66,6 +67,7 @@ pub use log_checkpoint::{
 };
 pub use log_lives::{KnownLives, LivesBeside};
 pub use machine::Machine;
+pub use missing_log::{MissingLog, check_log_is_there};
 pub use own_issuer::check_issuer;
 pub use own_keys::{OwnKeys, check_keys, make_keys, read_keys, renew_outer_keys, unopened};
 pub use reloading::Reloader;

@@ -44,8 +44,7 @@ pub(super) struct DocumentDigests {
 pub(super) fn read_documents(config: &Config) -> Result<ReadDocuments, BuildError> {
     let read = |path| config::folder(path).map_err(BuildError::Documents);
     let (contracts, publications) = (read(&config.contracts)?, read(&config.publications)?);
-    let folder = config.contracts.display().to_string();
-    let (catalog, read, gate) = gate_of((&contracts, folder), &publications)?;
+    let (catalog, read, gate) = gate_of(config, &contracts, &publications)?;
     let of_contract = catalog.documents().map(|document| {
         let digest = TextDigest::from_bytes(document.digest()).to_string();
         (document.path().to_owned(), digest)

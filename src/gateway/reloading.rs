@@ -171,7 +171,7 @@ impl Reloader {
         let candidate = read.await.map_err(ReloadError::Inside)??;
         let Candidate { config, documents, keys, grants, trust, need_restart } = candidate;
         let ReadDocuments { catalog, publications, gate, digests } = documents;
-        warn_of_documents(&gate, &catalog, &publications);
+        warn_of_documents(&config, &gate, (&catalog, &publications));
         warn_of_silent_domains(&publications);
         let new_rules = rules(&config, &publications, gate);
         let plan = self.plan(grants)?;

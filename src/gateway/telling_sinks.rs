@@ -61,7 +61,7 @@ impl SinkTelling {
         if let Err(error) = &told {
             tracing::error!(
                 subscription.id = %subscription.id, error = %error_chain(error),
-                "The sink of subscription {} cannot be told of an end", subscription.id,
+                "The sink of subscription {} cannot be told of an end", subscription.shown(),
             );
         }
         let is_over = {
@@ -80,7 +80,7 @@ impl SinkTelling {
             tracing::warn!(
                 subscription.id = %subscription.id,
                 "The sink of subscription {} has not taken word of an end; its checkpoint says it",
-                subscription.id,
+                subscription.shown(),
             );
             // Should it fail, the next attempts find it so.
             let service = &services.subscription_service;

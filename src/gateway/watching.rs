@@ -55,11 +55,14 @@ async fn close(services: &Services, told: &Subscription, words: &str) {
         Ok(_) => {
             tracing::warn!(
                 subscription.id = %id,
-                "Subscription {id} is closed: {words}",
+                "Subscription {} is closed: {words}", current.shown(),
             );
         }
         Err(error) => {
-            tracing::error!(error = %error_chain(&error), "Subscription {id} could not be closed");
+            tracing::error!(
+                subscription.id = %id, error = %error_chain(&error),
+                "Subscription {} could not be closed", current.shown(),
+            );
         }
     }
 }
@@ -79,7 +82,8 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
         Ok(paused) => {
             tracing::warn!(
                 subscription.id = %id,
-                "Subscription {id} is paused, {reason}; its events are kept until it is resumed",
+                "Subscription {} is paused, {reason}; its events are kept until it is resumed",
+                current.shown(),
             );
             let labels = [id.as_str()];
             services.metrics.counter(Metric::SubscriptionsPaused, &labels).increment();
@@ -87,7 +91,10 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
             publish(services, "Subscription Paused", (&paused, since), about).await;
         }
         Err(error) => {
-            tracing::error!(error = %error_chain(&error), "Subscription {id} could not be paused");
+            tracing::error!(
+                subscription.id = %id, error = %error_chain(&error),
+                "Subscription {} could not be paused", current.shown(),
+            );
         }
     }
 }
@@ -101,8 +108,8 @@ async fn tell_of_proof(services: &Services, subscription: &Subscription) {
     let reason = reason.unwrap_or_default();
     tracing::warn!(
         subscription.id = %id,
-        "Subscription {id} is {} and gets no events, its new sink or keys are not proved: {reason}",
-        subscription.state,
+        "Subscription {} is {} and gets no events, its new sink or keys are not proved: {reason}",
+        subscription.shown(), subscription.state,
     );
     services.metrics.counter(Metric::SubscriptionsPending, &[id.as_str()]).increment();
     let is_given_up = handshake.due.is_none() && handshake.attempts > 0;
@@ -147,7 +154,7 @@ pub(super) async fn publish(
                 subscription.id = %subscription.id,
                 code = refusal.code,
                 "The operational event `{detail_type}` of subscription {} was not taken",
-                subscription.id,
+                subscription.shown(),
             );
         }
     }

@@ -12,6 +12,7 @@ use crate::ambient::HumanDuration;
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// Events per second of one replay, so that live traffic is not starved; 0 for no bound.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub rate: u32,
     /// How many attempts of one replay may be in flight at once, 1 to 256.
     #[schemars(range(min = 1, max = 256))]
@@ -21,12 +22,14 @@ pub struct Config {
     pub redrive_rate: u32,
     /// How long a replay may stand still, because its subscription is paused or its sink does not
     /// answer, before it is cancelled: as long as it runs, the log keeps its range.
+    #[schemars(extend("x-range" = ["1m", "3650days"]))]
     pub patience: HumanDuration,
     /// How many replays, dry runs and redrives of one consumer may run at once, 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
     pub running_per_consumer: u16,
     /// How long replays and redrives that have ended are kept; of a subscription, the newest
     /// hundred at the most.
+    #[schemars(extend("x-range" = ["1m", "3650days"]))]
     pub keep_ended: HumanDuration,
 }
 

@@ -28,12 +28,16 @@ pub struct Config {
     pub algorithms: Vec<SigningAlgorithm>,
     /// How long a new key is in the public key set before it signs; at least an hour, so that no
     /// consumer's cached copy lacks it.
+    #[schemars(extend("x-range" = ["1h", "365days"]))]
     pub publish_ahead: HumanDuration,
     /// How long a key signs.
+    #[schemars(extend("x-range" = ["2h", "3650days"]))]
     pub rotate_every: HumanDuration,
     /// How long a token is valid: from its `iat` to its `exp`.
+    #[schemars(extend("x-range" = ["2h", "365days"]))]
     pub token_lifetime: HumanDuration,
     /// How long a key stays in the public key set after the last token it signed has expired.
+    #[schemars(extend("x-range" = ["0s", "3650days"]))]
     pub keep_after_expiry: HumanDuration,
 }
 

@@ -1,6 +1,6 @@
 //! A consumer's private key, to open tokens with.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use aws_lc_rs::agreement;
@@ -357,6 +357,12 @@ impl OpeningKeys {
     /// The key of a name.
     pub fn get(&self, kid: &str) -> Option<&OpeningKey> {
         self.0.get(kid)
+    }
+
+    /// The names of all keys, in order.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        let names: BTreeSet<&str> = self.0.keys().map(String::as_str).collect();
+        names.into_iter()
     }
 }
 

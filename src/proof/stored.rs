@@ -24,6 +24,9 @@ pub struct UnusableToken {
     pub fault: Option<ClaimFault>,
 }
 
+/// Other subscriptions that are named.
+const MOST_NAMED: usize = 10;
+
 /// What was read of one subscription.
 #[derive(Debug, Default)]
 pub struct StoredTokens {
@@ -37,6 +40,8 @@ pub struct StoredTokens {
     pub(super) replayed: Vec<(EventId, EventDigest)>,
     /// Tokens without a place, such as challenges, and those of other subscriptions.
     pub others: usize,
+    /// The subscriptions whose those are, as far as they say.
+    pub other_subscriptions: BTreeSet<String>,
     /// Those that do not open, or hold no event.
     pub unusable: Vec<UnusableToken>,
     /// The incarnations of the log, as far as they are declared, and what was numbered in which.
@@ -68,6 +73,11 @@ impl StoredTokens {
         };
         if opened.subscription() != Some(subscription.as_str()) {
             self.others += 1;
+            if let Some(other) =
+                opened.subscription().filter(|_| self.other_subscriptions.len() < MOST_NAMED)
+            {
+                self.other_subscriptions.insert(other.to_owned());
+            }
         } else if opened.replay().is_some() {
             self.replays += 1;
             self.replayed.extend(named(&opened));

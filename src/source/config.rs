@@ -34,22 +34,28 @@ pub struct Config {
     /// The access keys that producers sign with.
     pub access_keys: Vec<AccessKey>,
     /// How long the answer to a request is kept, to be given again when an SDK repeats the request.
+    #[schemars(extend("x-range" = ["0s", "1day"]))]
     pub repeat_answers: HumanDuration,
     /// How many signatures of `PutEvents` are remembered, each for as long as it is current, so that a
     /// request which somebody recorded brings nothing new. One access key may have three quarters of
     /// them; a request beyond is answered 503. Each takes about 150 bytes of memory.
+    #[schemars(range(min = 1_000, max = 100_000_000))]
     pub remembered_signatures: usize,
     /// What an event that an EventBridge archive sends again (`replay-name`) is taken for: `repeat`,
     /// the event that came before, which is not delivered again; or `replay`, a new event.
     pub archive_replays: ArchiveReplays,
     /// The longest request body.
+    #[schemars(extend("x-range" = ["1 KiB", "256 MiB"]))]
     pub max_body: Size,
     /// What the entries of one `PutEvents` request may come to, counted as AWS counts.
+    #[schemars(extend("x-range" = ["1 KiB", "256 MiB"]))]
     pub max_entries: Size,
     /// The most events in one batch of `POST /events`.
+    #[schemars(range(min = 1, max = 10_000))]
     pub max_batch: usize,
     /// The deepest nesting of objects and arrays in an event, at most 1,000; what crosses nests 64
     /// levels at most.
+    #[schemars(range(min = 8, max = 1_000))]
     pub max_depth: usize,
     /// What each producer may have in quarantine of what it sent asynchronously and could not be
     /// read; more is refused with 429, to be sent again.
@@ -68,8 +74,10 @@ pub struct Config {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct UnreadableQuota {
     /// The most entries of one producer, at least 1.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_entries: u64,
     /// The most bytes of one producer on disk: bodies, with the headers, names and reasons kept beside them.
+    #[schemars(extend("x-range" = ["1 KiB", "1 PiB"]))]
     pub max_bytes: Size,
 }
 
@@ -86,8 +94,10 @@ impl Default for UnreadableQuota {
 pub struct QuarantinedQuota {
     /// The most entries of one producer, at least 1; an event has one for each publication whose contract
     /// it broke.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_entries: u64,
     /// The most bytes of one producer on disk: events, with their names and what is wrong with them.
+    #[schemars(extend("x-range" = ["1 KiB", "1 PiB"]))]
     pub max_bytes: Size,
 }
 

@@ -11,14 +11,18 @@ use crate::subscriptions::usage::{ConsumerBound, Exceeded, Usage};
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// The most subscriptions of one consumer.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub subscriptions: u32,
     /// The most that the filters of one consumer take together, as JSON; equal ones count once.
+    #[schemars(extend("x-range" = ["1 KiB", "1 GiB"]))]
     pub filter_size: Size,
     /// The most filters that one consumer has or had for events that the log still holds: each
     /// change of a filter adds one.
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub epochs: u32,
     /// The most combinations that the filters of one consumer make together: alternatives of `$or`
     /// multiply, and a filter without them makes one.
+    #[schemars(range(min = 1, max = 10_000_000))]
     pub combinations: u32,
 }
 

@@ -163,6 +163,15 @@ impl Subscription {
         QualifiedName { consumer: self.consumer.clone(), name: self.name.clone() }
     }
 
+    /// As people know it, with its id where that is another word: `shop/orders (01m8…)`.
+    pub fn shown(&self) -> String {
+        let name = self.qualified_name();
+        if self.id.as_str() == self.name.as_str() {
+            return name.to_string();
+        }
+        format!("{name} ({})", self.id)
+    }
+
     /// Whether its id or its name has a text in it, which is written in small letters.
     pub(super) fn is_called(&self, text: &str) -> bool {
         let (id, name) = (self.id.as_str(), self.name.as_str());

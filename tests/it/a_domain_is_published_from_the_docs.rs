@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::config::Config;
 
-use crate::harness::{Receiver, TestGateway};
+use crate::harness::{Receiver, TestGateway, answer};
 
 /// The first block in this language after some words of a document.
 fn block(document: &str, after: &str, language: &str) -> String {
@@ -38,13 +39,19 @@ async fn post(gateway: &TestGateway, event: &Value) -> (u16, Value) {
 #[tokio::test]
 async fn the_sale_of_the_docs_crosses_with_its_lines_and_without_what_stays_inside() {
     let gateway = TestGateway::with(None, sales).await;
+    let give = block("publications.md", "one that\npublishes as `till-service`", "sh");
+    let (caller, grant) = ("--scope publish:till-service", "grants give shop 'sales/*'");
+    assert!(give.contains(caller) && give.contains(grant), "{give}");
+    let till = gateway.add_caller("till-service", &["publish:till-service"]).await;
+    gateway.post("/grants", &json!({ "consumer": "shop", "publication": "sales/*" })).await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
 
-    let (status, answer) = post(&gateway, &event()).await;
-    assert_eq!(status, 202, "{answer}");
+    let sent = gateway.request(Method::POST, "/events").bearer_auth(&till).json(&event());
+    let sent = answer(sent).await;
+    assert_eq!(sent.status, 202, "{}", sent.body);
 
     let said = block("publications.md", "sealway events try --event sale.json", "sh");
-    assert!(said.contains("Bearer $PRODUCER"), "{said}");
+    assert!(said.contains("callers add till-service"), "{said}");
     let arrived = receiver.wait_for_delivered(1).await.remove(0);
     assert_eq!(
         arrived.data(),

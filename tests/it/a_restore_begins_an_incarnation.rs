@@ -386,7 +386,7 @@ async fn a_log_that_was_found_shorter_begins_one_once_it_is_accepted_and_a_kill_
 
     // What a consumer holds tells more than what the gateway has noted.
     assert!(scene.gateway.stop().await.success());
-    let given = ["log", "restored", "--checkpoint", &checkpoint];
+    let given = ["log", "restored", "--force", "--checkpoint", &checkpoint];
     assert_eq!(scene.done(&given)["incarnation"], 3);
     fs::write(scene.path("checkpoint"), "a.b.c").unwrap();
     assert_eq!(scene.run(&given).code, Some(2));

@@ -218,13 +218,20 @@ fn the_command_says_in_words_why_an_event_would_not_cross_and_ends_so() {
     assert_eq!(first, ["event 0, order-1: accepted", "  orders/Order.Created: it crosses"]);
     assert!(told.contains("    data        {\"amount\":100,\"orderId\":1}"), "{told}");
     assert!(!told.contains("confidential-customer"), "{told}");
+    assert!(!told.contains("not wanted"), "it has gone where it belongs: {told}");
 
     event["type"] = json!("OrderCraeted");
     let (code, told, _) = try_out(&event.to_string(), &[]);
     assert_eq!(code, 1);
     let first: Vec<_> = told.lines().take(3).collect();
     assert_eq!(first[0], "event 0, order-1: unwanted");
-    assert_eq!(first[2], "    detail-type: its value is another one");
+    assert_eq!(first[1], "  orders/Order.Created: not wanted", "the nearest comes first: {told}");
+    assert!(first[2].starts_with("    detail-type: its value is another one; it wants "), "{told}");
+    assert!(told.contains("did you mean \"OrderCreated\"?"), "{told}");
+    assert_eq!(told.matches(": not wanted").count(), 3, "{told}");
+    assert!(told.contains("`--all` tells why"), "{told}");
+    let (_, all, _) = try_out(&event.to_string(), &["--all"]);
+    assert!(all.matches(": not wanted").count() > 3 && !all.contains("`--all`"), "{all}");
 
     event["type"] = json!("OrderCreated");
     event["data"]["amount"] = json!("much");

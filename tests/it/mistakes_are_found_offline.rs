@@ -87,7 +87,7 @@ fn a_mistake_in_one_domain_leaves_the_others_tried_and_the_log_read() {
     fs::create_dir(copy.path().join("data")).unwrap();
     fs::write(copy.path().join("data/sealway.db"), "no database at all ".repeat(500)).unwrap();
 
-    let (code, _, said) = sealway(&copy, &["check"]);
+    let (code, _, said) = sealway(&copy, &["check", "--verbose"]);
 
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("orders/Order.Completed: rehearsed with "), "{said}");

@@ -300,7 +300,7 @@ async fn a_consumer_checks_what_it_has_stored() {
     assert_eq!((wrong.code, &wrong.output["findings"][0]["kind"]), (1, &json!("altered")));
     let on = ["--from", "2", "--chain", chain.as_str().unwrap()];
     for nothing in [check(&[&again], &[]), check(&[one], &on)] {
-        assert_eq!((nothing.code, nothing.remarks.contains("none of 1 tokens")), (2, true));
+        assert_eq!((nothing.code, nothing.remarks.contains("none of 1 token has")), (2, true));
     }
 
     fs::write(gateway.path("held"), format!("{one}\n\n{two}\n")).unwrap();

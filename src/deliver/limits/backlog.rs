@@ -14,11 +14,13 @@ use crate::event::Timestamp;
 pub struct BacklogConfig {
     /// How long an event may wait, 1m or more; null: for as long as the subscription is there, or 14
     /// days where the number is bounded.
+    #[schemars(extend("x-range" = ["1m", "36500days"]))]
     pub maximum_age: Option<HumanDuration>,
     /// How many events may wait, 1 to 1,000,000; null: any number.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub maximum_events: Option<u32>,
     /// The longest age that a subscription may ask for, `maximum-age` or more; null: `maximum-age`.
+    #[schemars(extend("x-range" = ["1m", "36500days"]))]
     pub longest_age: Option<HumanDuration>,
     /// The most events that a subscription may ask for, `maximum-events` to 1,000,000; null:
     /// `maximum-events`.

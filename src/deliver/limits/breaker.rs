@@ -32,8 +32,10 @@ pub struct BreakerConfig {
     #[schemars(range(min = 1, max = 100))]
     pub share: u8,
     /// The first pause, up to a fifth longer; each further one is twice as long.
+    #[schemars(extend("x-range" = ["1ms", "30days"]))]
     pub pause: HumanDuration,
     /// The longest pause, up to a fifth longer. A sink can ask for an hour.
+    #[schemars(extend("x-range" = ["1ms", "30days"]))]
     pub longest_pause: HumanDuration,
 }
 

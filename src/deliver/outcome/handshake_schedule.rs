@@ -18,6 +18,7 @@ pub struct HandshakeConfig {
     /// repeats. At least one, of at most 1day each.
     pub retries: Vec<HumanDuration>,
     /// How long a sink is asked. Then the subscription stays pending until someone asks again.
+    #[schemars(extend("x-range" = ["1m", "30days"]))]
     pub give_up_after: HumanDuration,
 }
 

@@ -5,6 +5,7 @@ mod agreement_with_crates;
 mod checkpoints;
 mod evidence;
 mod receipts;
+mod refusal_words;
 mod refusals;
 mod round_trips;
 mod vectors;

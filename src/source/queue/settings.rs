@@ -35,10 +35,12 @@ pub struct QueueSource {
     pub role: Option<RoleArn>,
     /// How many batches are asked for at once, 1 to 16.
     #[serde(default = "pollers")]
+    #[schemars(range(min = 1, max = 16))]
     pub pollers: u8,
     /// How long a message stays invisible after the gateway has it or is gone, 1s to 12h. It is extended
     /// while the log is slow.
     #[serde(default = "visibility_timeout")]
+    #[schemars(extend("x-range" = ["1s", "12h"]))]
     pub visibility_timeout: HumanDuration,
     /// The dead-letter queues of its rules and of the queue itself, which `sealway aws drain` reads. Each
     /// is of one queue.
