@@ -28,12 +28,11 @@ const ISSUER: &str = "https://events.example.com";
 /// Runs one of them, by the arguments behind `--bare`.
 pub fn run(arguments: &[String]) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    match arguments[0].as_str() {
-        "ingest" => runtime.block_on(ingest(&arguments[1], &arguments[2])),
-        _ => {
-            let sink: url::Url = arguments[1].parse().unwrap();
-            println!("{}", runtime.block_on(post_sealed(&sink)));
-        }
+    if arguments[0] == "ingest" {
+        runtime.block_on(ingest(&arguments[1], &arguments[2]));
+    } else {
+        let sink: url::Url = arguments[1].parse().unwrap();
+        println!("{}", runtime.block_on(post_sealed(&sink)));
     }
 }
 

@@ -88,7 +88,7 @@ impl Operator {
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
             }
         };
-        let minute = std::time::Duration::from_secs(60);
+        let minute = std::time::Duration::from_mins(1);
         self.runtime.block_on(async { tokio::time::timeout(minute, waited).await.unwrap() });
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::producer::content_length;
 
 /// How long anything may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Listens on a port of this machine.
 pub struct CountingSink {
@@ -78,7 +78,7 @@ impl Arrivals {
     /// Answers the requests of one connection.
     fn serve(&self, mut connection: TcpStream) {
         connection.set_nodelay(true).unwrap();
-        let (mut buffer, mut length) = ([0; 32 * 1024], 0);
+        let (mut buffer, mut length) = (vec![0; 32 * 1024], 0);
         loop {
             let head = buffer[..length].windows(4).position(|four| four == b"\r\n\r\n");
             if let Some(head) = head {

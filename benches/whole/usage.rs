@@ -36,6 +36,10 @@ impl Usage {
 
     /// What was used since a moment before; the memory as it is now.
     pub fn since(self, before: &Self) -> Self {
-        Self { cpu: self.cpu - before.cpu, written: self.written - before.written, ..self }
+        Self {
+            cpu: self.cpu.saturating_sub(before.cpu),
+            written: self.written - before.written,
+            ..self
+        }
     }
 }

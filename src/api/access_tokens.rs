@@ -120,7 +120,7 @@ mod tests {
             let clock = Arc::new(ManualClock::at(NOW));
             let log = MemoryLog::new(
                 LogLimits::default(),
-                clock.clone(),
+                Arc::clone(&clock) as _,
                 Arc::new(SeededEntropy::new(1)),
             );
             let callers = Callers::new(log, HumanDuration(Duration::from_secs(5)), clock);

@@ -73,9 +73,5 @@ pub struct CallerChange {
     /// What it may do from now on.
     pub scopes: Option<Vec<Scope>>,
     /// When its credentials end, or that they do not.
-    #[expect(
-        clippy::option_option,
-        reason = "no other end, and another which is none, are two things"
-    )]
     pub until: Option<Option<Timestamp>>,
 }

@@ -381,8 +381,11 @@ mod tests {
 
     fn callers_at(clock: &ManualClock) -> Callers {
         let clock = Arc::new(clock.clone());
-        let log =
-            MemoryLog::new(LogLimits::default(), clock.clone(), Arc::new(SeededEntropy::new(1)));
+        let log = MemoryLog::new(
+            LogLimits::default(),
+            Arc::clone(&clock) as _,
+            Arc::new(SeededEntropy::new(1)),
+        );
         Callers::new(log, HumanDuration(Duration::from_secs(5)), clock)
     }
 
@@ -538,7 +541,7 @@ mod tests {
         let last = async |of: &Callers| of.list().await.unwrap().remove(0).last_use;
         assert_eq!(last(&callers).await, None);
 
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         callers.identify(key.expose()).await.unwrap();
         assert_eq!(last(&callers).await, Some(clock.now()));
         assert_eq!(last(&elsewhere).await, None, "it is not written for each request");
@@ -546,7 +549,7 @@ mod tests {
         assert_eq!(last(&elsewhere).await, Some(clock.now()));
 
         let used = clock.now();
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         callers.identify("sealway.ops.wrong").await.unwrap();
         callers.keep_uses().await.unwrap();
         assert_eq!(last(&elsewhere).await, Some(used), "a wrong key is no use of it");

@@ -1,6 +1,7 @@
 //! `sealway quarantine release`: one entry by its number, or those that a filter chooses.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use clap::ArgGroup;
 use reqwest::Method;
@@ -156,7 +157,8 @@ impl ReleaseTally {
         }
         let mut told = format!("{} released, as {} events", entries(self.released), self.events);
         for (code, count) in &self.stayed {
-            told.push_str(&format!("\n{} stayed: {code}", entries(*count)));
+            // Writing to a string cannot fail.
+            let _ = write!(told, "\n{} stayed: {code}", entries(*count));
         }
         told
     }

@@ -33,7 +33,8 @@ mod tests {
     fn each_byte_has_two_digits() {
         let all: Vec<u8> = (0..=255).collect();
         for bytes in all.chunks(32) {
-            let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let expected = digits.concat();
             assert_eq!(Shown(bytes).to_string(), expected);
         }
         assert_eq!(Shown(&[]).to_string(), "");

@@ -131,7 +131,11 @@ mod tests {
     async fn access() -> (Access, ManualClock) {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(NOW));
         let entropy = Arc::new(SeededEntropy::new(1));
-        let log = MemoryLog::new(LogLimits::default(), Arc::new(clock.clone()), entropy.clone());
+        let log = MemoryLog::new(
+            LogLimits::default(),
+            Arc::new(clock.clone()),
+            Arc::clone(&entropy) as _,
+        );
         let parts = AccessParts {
             config: Config { grants_per_consumer: 2, ..Config::default() },
             registry: Arc::clone(&log) as _,

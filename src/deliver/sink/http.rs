@@ -71,7 +71,8 @@ impl HttpDestination {
         wanted: HttpRequest,
         more: HeaderMap,
     ) -> Result<HttpExchange, SinkAnswer> {
-        let headers = if more.is_empty() { wanted.headers } else { together(more, wanted.headers) };
+        let headers =
+            if more.is_empty() { wanted.headers } else { together(more, &wanted.headers) };
         let request = GuardedRequest {
             method: wanted.method,
             url: &wanted.target.sink,
@@ -173,8 +174,8 @@ impl Destination for HttpDestination {
 }
 
 /// The headers of a credential, and those of a request behind them.
-fn together(mut headers: HeaderMap, own: HeaderMap) -> HeaderMap {
-    for (name, value) in &own {
+fn together(mut headers: HeaderMap, own: &HeaderMap) -> HeaderMap {
+    for (name, value) in own {
         headers.append(name, value.clone());
     }
     headers
