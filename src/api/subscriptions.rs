@@ -96,7 +96,8 @@ pub async fn create(
     actor: Actor,
     JsonObject(given): JsonObject<GivenDocument>,
 ) -> Result<Response, Problem> {
-    let (caller, document) = (&actor.caller, given.for_another());
+    let document = given.for_another().map_err(|error| problem(error.into()))?;
+    let caller = &actor.caller;
     caller.must_steer(&document.consumer)?;
     must_own_audience(caller, &document, None)?;
     let document = named(caller, document)?;

@@ -221,7 +221,13 @@ impl Check<'_> {
         match read_whole::<GivenDocument>(name, text) {
             Err(mut mistakes) => self.mistakes.append(&mut mistakes),
             Ok(given) => {
-                let document = given.for_another();
+                let document = match given.for_another() {
+                    Ok(document) => document,
+                    Err(error) => {
+                        let problem = error_chain(&error).to_string();
+                        return self.mistakes.push(Diagnostic::of_file(name, problem));
+                    }
+                };
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();

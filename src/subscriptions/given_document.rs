@@ -9,13 +9,15 @@ use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer as _, MapAccess,
 use serde::{Deserialize, de};
 use serde_json::Value;
 
-use crate::subscriptions::SubscriptionDocument;
+use crate::subscriptions::{Invalid, SubscriptionDocument, SubscriptionError};
 
+/// What every answer tells.
+const CREATED: &str = "created";
 /// What an answer shows of a subscription beside its document.
 const TOLD: [&str; 13] = [
     "access",
     "asked",
-    "created",
+    CREATED,
     "credential",
     "externalId",
     "formerSecretUntil",
@@ -40,12 +42,22 @@ pub struct GivenDocument {
 impl GivenDocument {
     /// The document alone, to make a subscription of it: one that is an answer is of another, whose id it
     /// does not take where it has a name.
-    pub fn for_another(self) -> SubscriptionDocument {
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it is no answer, which always tells when its subscription was created, and asks
+    /// for what can only be told.
+    pub fn for_another(self) -> Result<SubscriptionDocument, SubscriptionError> {
         let mut document = self.document;
-        if !self.told.is_empty() && document.name.is_some() {
+        let Some(first) = self.told.keys().next() else { return Ok(document) };
+        if !self.told.contains_key(CREATED) {
+            let problem = "leave it out: the gateway tells it, and no document asks for it";
+            return Err(Invalid::new(&format!("/{first}"), problem).into());
+        }
+        if document.name.is_some() {
             document.id = None;
         }
-        document
+        Ok(document)
     }
 }
 
@@ -151,10 +163,15 @@ mod tests {
         let plain: SubscriptionDocument = serde_json::from_value(document()).unwrap();
         assert_eq!(given.document, plain);
         assert!(given.told.keys().eq(TOLD.iter()), "{:?}", given.told.keys());
-        let id = |given: GivenDocument| given.for_another().id;
+        let id = |given: GivenDocument| given.for_another().unwrap().id;
         assert_eq!(id(given), None, "it is another's");
         let alone = serde_json::from_value::<GivenDocument>(document()).unwrap();
         assert!(alone.told.is_empty() && id(alone).is_some());
+        // Whoever writes one anew cannot ask for it.
+        let mut asking = document();
+        asking["state"] = json!("paused");
+        let asking: GivenDocument = serde_json::from_value(asking).unwrap();
+        assert!(asking.for_another().unwrap_err().to_string().contains("/state: leave it out"));
     }
 
     #[test]
