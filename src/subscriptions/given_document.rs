@@ -14,11 +14,12 @@ use crate::subscriptions::{Invalid, SubscriptionDocument, SubscriptionError};
 /// What every answer tells.
 const CREATED: &str = "created";
 /// What an answer shows of a subscription beside its document.
-const TOLD: [&str; 13] = [
+const TOLD: [&str; 14] = [
     "access",
     "asked",
     CREATED,
     "credential",
+    "deadLetters",
     "externalId",
     "formerSecretUntil",
     "handshake",
@@ -40,6 +41,11 @@ pub struct GivenDocument {
 }
 
 impl GivenDocument {
+    /// Whether a member is told beside the document, and not asked for.
+    pub fn is_told(name: &str) -> bool {
+        TOLD.contains(&name)
+    }
+
     /// The document alone, to make a subscription of it: one that is an answer is of another, whose id it
     /// does not take where it has a name.
     ///
@@ -131,7 +137,7 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for MemberName<K> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         let name = String::deserialize(deserializer)?;
-        if TOLD.contains(&&*name) {
+        if GivenDocument::is_told(&name) {
             return Ok(Member::Told(name, self.0));
         }
         self.0.deserialize(name.into_deserializer()).map(Member::Asked)
