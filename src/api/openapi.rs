@@ -269,6 +269,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::subscriptions::GivenDocument;
 
     /// Every method and path of the router, read from its one screen.
     fn routes() -> BTreeSet<String> {
@@ -350,6 +351,17 @@ mod tests {
         let shown = &schemas[SHOWN]["properties"];
         assert!(shown["sink"].is_object() && shown["progress"].is_object(), "{shown}");
         assert!(schemas["Problem"]["properties"]["detail"].is_object());
+    }
+
+    #[test]
+    fn whatever_is_shown_of_a_subscription_can_be_sent_back() {
+        let described = openapi();
+        let shown = &described["components"]["schemas"][SHOWN]["properties"];
+        let asked = schemars::schema_for!(SubscriptionDocument).to_value();
+        for name in shown.as_object().unwrap().keys() {
+            let is_asked = asked["properties"].get(name).is_some();
+            assert!(is_asked != GivenDocument::is_told(name), "add `{name}` to `TOLD`");
+        }
     }
 
     /// The embedded bus fails in words of its own.

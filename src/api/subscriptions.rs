@@ -25,7 +25,7 @@ use crate::event::{ConsumerId, EventId, QualifiedName};
 use crate::eventlog::ActionKind;
 use crate::subscriptions::{
     GivenDocument, Subscription, SubscriptionDocument, SubscriptionQuery,
-    SubscriptionState as Standing, ToldMember,
+    SubscriptionState as Standing,
 };
 
 /// The longest text that is looked for in names.
@@ -96,8 +96,8 @@ pub async fn create(
     actor: Actor,
     JsonObject(given): JsonObject<GivenDocument>,
 ) -> Result<Response, Problem> {
-    let told = |error: ToldMember| Problem::new(Code::Invalid, error.to_string());
-    let (caller, document) = (&actor.caller, given.for_another().map_err(told)?);
+    let document = given.for_another().map_err(|error| problem(error.into()))?;
+    let caller = &actor.caller;
     caller.must_steer(&document.consumer)?;
     must_own_audience(caller, &document, None)?;
     let document = named(caller, document)?;

@@ -235,7 +235,8 @@ impl Check<'_> {
                 let document = match given.for_another() {
                     Ok(document) => document,
                     Err(error) => {
-                        return self.mistakes.push(Diagnostic::of_file(name, error.to_string()));
+                        let problem = error_chain(&error).to_string();
+                        return self.mistakes.push(Diagnostic::of_file(name, problem));
                     }
                 };
                 let egress = Egress::new(self.config.delivery.egress.clone());

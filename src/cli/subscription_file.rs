@@ -220,9 +220,9 @@ fn add(documents: &mut Documents, file: String, text: &str) -> Result<(), Box<Di
 }
 
 fn check(name: &str, text: &str) -> Result<SubscriptionDocument, Box<Diagnostic>> {
-    let document = yaml::read::<GivenDocument>(name, text)?.for_another();
-    let document = document.map_err(|error| Diagnostic::of_file(name, error.to_string()))?;
-    match document.normalised().and_then(|normal| Subscriptions::check(&normal).map(|()| normal)) {
+    let given = yaml::read::<GivenDocument>(name, text)?;
+    let normal = given.for_another().and_then(SubscriptionDocument::normalised);
+    match normal.and_then(|normal| Subscriptions::check(&normal).map(|()| normal)) {
         Ok(document) => {
             places_of_secrets(document.sinkcredential.as_deref(), name).map(|_| document)
         }

@@ -9,14 +9,15 @@ use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer as _, MapAccess,
 use serde::{Deserialize, de};
 use serde_json::Value;
 
-use crate::event::{Blame, Fault};
-use crate::subscriptions::SubscriptionDocument;
+use crate::subscriptions::{Invalid, SubscriptionDocument, SubscriptionError};
 
+/// What every answer tells.
+const CREATED: &str = "created";
 /// What an answer shows of a subscription beside its document.
 const TOLD: [&str; 14] = [
     "access",
     "asked",
-    "created",
+    CREATED,
     "credential",
     "deadLetters",
     "externalId",
@@ -39,33 +40,27 @@ pub struct GivenDocument {
     pub told: BTreeMap<String, Value>,
 }
 
-/// A member that an answer tells, in a document that is none.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("/{0}: leave it out: the gateway says it, and nobody asks for it")]
-pub struct ToldMember(String);
-
-impl Blame for ToldMember {
-    fn fault(&self) -> Fault {
-        Fault::Caller
-    }
-}
-
 impl GivenDocument {
+    /// Whether a member is told beside the document, and not asked for.
+    pub fn is_told(name: &str) -> bool {
+        TOLD.contains(&name)
+    }
+
     /// The document alone, to make a subscription of it: one that is an answer is of another, whose id it
     /// does not take where it has a name.
     ///
     /// # Errors
     ///
-    /// The caller's turn: it has members that only an answer has, and every answer says when its
-    /// subscription was created, so that somebody seems to ask for them.
-    pub fn for_another(self) -> Result<SubscriptionDocument, ToldMember> {
-        if let (false, Some(first)) =
-            (self.told.contains_key("created"), self.told.first_key_value())
-        {
-            return Err(ToldMember(first.0.clone()));
-        }
+    /// The caller's turn: it is no answer, which always tells when its subscription was created, and asks
+    /// for what can only be told.
+    pub fn for_another(self) -> Result<SubscriptionDocument, SubscriptionError> {
         let mut document = self.document;
-        if !self.told.is_empty() && document.name.is_some() {
+        let Some(first) = self.told.keys().next() else { return Ok(document) };
+        if !self.told.contains_key(CREATED) {
+            let problem = "leave it out: the gateway tells it, and no document asks for it";
+            return Err(Invalid::new(&format!("/{first}"), problem).into());
+        }
+        if document.name.is_some() {
             document.id = None;
         }
         Ok(document)
@@ -142,7 +137,7 @@ impl<'de, K: DeserializeSeed<'de>> DeserializeSeed<'de> for MemberName<K> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         let name = String::deserialize(deserializer)?;
-        if TOLD.contains(&&*name) {
+        if GivenDocument::is_told(&name) {
             return Ok(Member::Told(name, self.0));
         }
         self.0.deserialize(name.into_deserializer()).map(Member::Asked)
@@ -178,15 +173,11 @@ mod tests {
         assert_eq!(id(given), None, "it is another's");
         let alone = serde_json::from_value::<GivenDocument>(document()).unwrap();
         assert!(alone.told.is_empty() && id(alone).is_some());
-    }
-
-    #[test]
-    fn what_only_an_answer_tells_is_refused_where_there_is_none() {
-        let mut asked = document();
-        asked["externalId"] = json!("x");
-        let given: GivenDocument = serde_json::from_value(asked).unwrap();
-
-        assert_eq!(given.for_another().unwrap_err(), ToldMember("externalId".to_owned()));
+        // Whoever writes one anew cannot ask for it.
+        let mut asking = document();
+        asking["state"] = json!("paused");
+        let asking: GivenDocument = serde_json::from_value(asking).unwrap();
+        assert!(asking.for_another().unwrap_err().to_string().contains("/state: leave it out"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub use document::{
 };
 pub use error::{Invalid, SubscriptionError};
 pub use former_secret::FormerSecret;
-pub use given_document::{GivenDocument, ToldMember};
+pub use given_document::GivenDocument;
 pub use handshake::{CHALLENGE_TYPE, Challenge, ChallengeBinding, ChallengeReply};
 pub use jwks_text::JwksText;
 pub use kept_secrets::shared_secret_context;
