@@ -37,7 +37,7 @@ pub(super) async fn tell_start(services: &Services, egress: &EgressConfig, began
     );
     tell_of_nothing(&in_force, callers);
     let open = opened(egress);
-    tracing::info!(egress.open = open, "Egress: public addresses over https{open}");
+    tracing::info!(egress.open = open, "Egress: {open}");
     tell_new_keys(&services.ring, began);
     let digest = &in_force.digests.settings;
     tracing::info!(settings.digest = digest, "Settings in force have the digest {digest}");
@@ -87,12 +87,12 @@ fn tell_of_nothing(in_force: &InForce, callers: Option<usize>) {
     }
 }
 
-/// What is open besides public addresses over https.
+/// What is open.
 fn opened(egress: &EgressConfig) -> String {
     let listed = |networks: &[Network]| {
         networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     };
-    let mut text = String::new();
+    let mut text = "public addresses over https".to_owned();
     let kinds = [
         ("besides, ", &egress.allow),
         ("plain http to ", &egress.plain_http),
@@ -131,9 +131,9 @@ mod tests {
 
         assert_eq!(
             opened(&config),
-            "; besides, 127.0.0.0/8, ::1/128; plain http to 127.0.0.0/8, ::1/128; never 127.0.0.0/8, ::1/128"
+            "public addresses over https; besides, 127.0.0.0/8, ::1/128; plain http to 127.0.0.0/8, ::1/128; never 127.0.0.0/8, ::1/128"
         );
-        assert_eq!(opened(&EgressConfig::default()), "");
+        assert_eq!(opened(&EgressConfig::default()), "public addresses over https");
         let states = [(SubscriptionState::Active, 2), (SubscriptionState::Paused, 1)];
         assert_eq!(in_states(&states), "3 subscriptions (2 active, 1 paused)");
         assert_eq!(in_states(&[]), "0 subscriptions");

@@ -83,7 +83,7 @@ async fn a_start_warns_of_what_stops_nothing_and_check_tells_it_all() {
     let checked = gateway.run(&["check"]);
     let said = String::from_utf8(checked.stderr).unwrap();
     assert_eq!(checked.status.code(), Some(0), "{said}");
-    assert!(said.contains(", 5 warnings"), "{said}");
+    assert!(said.contains(", 6 warnings"), "{said}");
     assert!(said.contains("warning: a payload in Avro cannot be checked"), "{said}");
     let checked = gateway.run(&["check", "--output", "json"]);
     let told: Value = serde_json::from_slice(&checked.stdout).unwrap();
@@ -97,7 +97,7 @@ async fn a_start_warns_of_what_stops_nothing_and_check_tells_it_all() {
     let checked = gateway.run(&["check"]);
     let said = String::from_utf8(checked.stderr).unwrap();
     assert_eq!(checked.status.code(), Some(1), "{said}");
-    assert!(said.contains("1 mistake, 3 warnings"), "{said}");
+    assert!(said.contains("1 mistake, 4 warnings"), "{said}");
     let checked = gateway.run(&["check", "--output", "json"]);
     let told: Value = serde_json::from_slice(&checked.stdout).unwrap();
     let errors = told.as_array().unwrap().iter().filter(|one| one["severity"] == "error");

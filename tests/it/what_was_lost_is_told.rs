@@ -1,7 +1,7 @@
 //! Keys and logs that were lost, set back, copied or moved are told, and never silently replaced.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
@@ -160,6 +160,10 @@ async fn stored_secrets_tell_that_their_key_is_lost_in_a_log_that_names_none() {
     database.execute("DELETE FROM records WHERE kind IN ('keys', 'log')", []).unwrap();
     drop(database);
     fs::remove_file(gateway.path("data/checkpoint.json")).unwrap();
+    let beside = fs::read_dir(gateway.path("keys")).unwrap().map(|file| file.unwrap().path());
+    let is_of_log =
+        |file: &PathBuf| file.file_name().unwrap().to_string_lossy().starts_with(".log-");
+    beside.filter(is_of_log).for_each(|file| fs::remove_file(file).unwrap());
     let put_back = take_keys(&gateway.path("keys"));
 
     let told = gateway.refusal().await;
