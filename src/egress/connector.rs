@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use crate::egress::open_connections::OpenConnections;
+use crate::egress::dialed_connections::DialedConnections;
 use crate::egress::stream::{CountedTcp, GuardedStream};
 use crate::egress::{Egress, EgressRefusal, Scheme, Unresolved};
 
@@ -40,7 +40,7 @@ type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, Cause>> + Send>>;
 pub(super) struct GuardedConnector {
     tcp: HttpConnector<GuardedResolver>,
     tls: Option<TlsConnector>,
-    open: OpenConnections,
+    open: DialedConnections,
 }
 
 impl GuardedConnector {

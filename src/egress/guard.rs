@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use url::{Host, Url};
 
+use crate::egress::dialed_connections::DialedConnections;
 use crate::egress::embedded::{embedded, translated};
-use crate::egress::open_connections::OpenConnections;
 use crate::egress::special::{is_metadata, purpose};
 use crate::egress::trust::{ReadTrust, SystemTrust, TlsError};
 use crate::egress::{EgressConfig, Network};
@@ -93,7 +93,7 @@ impl Scheme {
 pub struct Egress {
     config: EgressConfig,
     /// The connections of everybody who is guarded.
-    open: OpenConnections,
+    open: DialedConnections,
     /// Whom the system trusts, once somebody has asked.
     trust: OnceLock<Arc<SystemTrust>>,
 }
@@ -101,17 +101,17 @@ pub struct Egress {
 impl Egress {
     /// Judges by these settings.
     pub fn new(config: EgressConfig) -> Self {
-        Self { config, open: OpenConnections::default(), trust: OnceLock::new() }
+        Self { config, open: DialedConnections::default(), trust: OnceLock::new() }
     }
 
     /// Lets so many connections wait for their next request.
     #[cfg(test)]
     pub(super) fn keeping(config: EgressConfig, most: usize) -> Self {
-        Self { open: OpenConnections::keeping(most), ..Self::new(config) }
+        Self { open: DialedConnections::keeping(most), ..Self::new(config) }
     }
 
     /// The connections that were made past it.
-    pub(super) const fn open(&self) -> &OpenConnections {
+    pub(super) const fn open(&self) -> &DialedConnections {
         &self.open
     }
 

@@ -23,7 +23,7 @@ mod embedded;
 mod guard;
 mod network;
 mod network_failure;
-mod open_connections;
+mod dialed_connections;
 mod special;
 mod stream;
 mod tls;

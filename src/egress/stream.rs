@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::egress::open_connections::OpenConnection;
+use crate::egress::dialed_connections::DialedConnection;
 
 /// How many bytes may come over the wire from the end of one answer to the end of the next: as much as the
 /// longest head, the longest body that anyone reads, and what surrounds them, greetings of TLS included.
@@ -57,11 +57,11 @@ impl ReceivedBytes {
 pub(super) struct CountedTcp {
     tcp: TcpStream,
     received: ReceivedBytes,
-    open: OpenConnection,
+    open: DialedConnection,
 }
 
 impl CountedTcp {
-    pub(super) fn new(tcp: TcpStream, open: OpenConnection) -> Self {
+    pub(super) fn new(tcp: TcpStream, open: DialedConnection) -> Self {
         Self { tcp, received: ReceivedBytes::default(), open }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use url::Url;
 
 use crate::access::Access;
@@ -29,6 +29,7 @@ use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{LogGuard, guard};
 use crate::gateway::incarnations::take_up_incarnations;
 use crate::gateway::inward::{Inward, inward, warn_of_documents};
+use crate::gateway::loops::LoopParts;
 use crate::gateway::machine::Machine;
 use crate::gateway::missing_log::check_log_is_there;
 use crate::gateway::own_issuer::take_up_issuer;
@@ -87,7 +88,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
         callers,
         rates: Rates::new(config.api.caller_rate.get()),
-        data_key: Arc::clone(&own.data_key),
+        data_key: own.data_key,
         bodies: BodyBudget::new(config.api.body_memory),
         config: config.api,
         source: config.source,
@@ -98,12 +99,12 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         metrics,
         readiness: Readiness::new(),
         delivers: !config.no_delivery,
-        tasks: tasks.clone(),
+        tasks,
         admit,
         bus: Arc::new(bus.signing_answers(Arc::clone(&signer))),
         signer,
         store,
-        ring: Arc::clone(&own.ring),
+        ring: own.ring,
         receipt_keys: out.receipt_keys,
         in_force: ArcSwap::from_pointee(in_force(&running, (&documents, began))),
         documents: ArcSwap::from_pointee(documents),
@@ -113,22 +114,12 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     });
     Box::pin(tell_start(&services, egress.config(), began)).await;
     let parts = ReloaderParts { services: Arc::clone(&services), egress, rules, keys };
-    Ok(Gateway {
-        services,
-        reloader: Arc::new(Reloader::new(parts, *running)),
-        listener,
-        dispatch: out.dispatch,
-        ledger,
-        ring: own.ring,
-        data_key: own.data_key,
-        engine,
-        log_guard,
-        delivers: !config.no_delivery,
-        retention: config.log.retention,
-        receipt_age: config.log.receipts.0,
-        signals,
-        tasks,
-    })
+    let reloader = Arc::new(Reloader::new(parts, *running));
+    let (dispatch, receipt_age) = (out.dispatch, config.log.receipts.0);
+    let signals = Mutex::new(signals);
+    let parts =
+        LoopParts { services, listener, dispatch, ledger, engine, log_guard, receipt_age, signals };
+    Ok(Gateway { reloader, parts })
 }
 
 fn documents(config: &Config) -> Result<ReadDocuments, BuildError> {

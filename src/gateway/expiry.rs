@@ -14,7 +14,8 @@ const JOBS_TICK: Duration = Duration::from_mins(10);
 const SLICE: usize = 200;
 
 /// Looks for what is too old now and then, for ever.
-pub(super) async fn expire(services: &Services, config: RetentionConfig) {
+pub(super) async fn expire(services: &Services) {
+    let config = services.retention;
     let mut looked_through = None;
     let mut was_full = false;
     loop {

@@ -20,24 +20,20 @@ const TICK: Duration = Duration::from_mins(1);
 type Told = BTreeMap<SubscriptionId, Timestamp>;
 
 /// Looks who is behind now and then, for ever.
-pub(super) async fn warn(services: &Services, retention: RetentionConfig) {
+pub(super) async fn warn(services: &Services) {
     let mut told = Told::new();
     loop {
         services.clock.sleep(TICK).await;
-        if let Err(error) = look(services, retention, &mut told).await {
+        if let Err(error) = look(services, &mut told).await {
             tracing::error!(error = %error_chain(&error), "Cannot find out which subscriptions are behind");
         }
     }
 }
 
-async fn look(
-    services: &Services,
-    retention: RetentionConfig,
-    told: &mut Told,
-) -> Result<(), LogError> {
+async fn look(services: &Services, told: &mut Told) -> Result<(), LogError> {
     let now = services.clock.now();
     let mut late = services.subscription_service.lags().await?;
-    late.retain(|one| now.since(one.since) > patience(one.limit, retention));
+    late.retain(|one| now.since(one.since) > patience(one.limit, services.retention));
     let still = |id: &SubscriptionId, created: Timestamp| {
         late.iter().any(|one| one.subscription.id == *id && one.subscription.created == created)
     };

@@ -6,17 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
 
 use crate::ambient::Tasks;
 use crate::api::{Services, draining_router, serve};
-use crate::deliver::{DeliverySignal, Dispatch, Ledger};
-use crate::eventlog::{self, RetentionConfig, SqliteLog};
+use crate::deliver::Ledger;
+use crate::eventlog;
 use crate::gateway::RunError;
-use crate::gateway::guarding_log::LogGuard;
 use crate::gateway::loops::{LoopParts, Loops};
 use crate::gateway::reloading::Reloader;
-use crate::keys::{DataKey, KeyRing};
 use crate::telemetry::error_chain;
 
 /// How long attempts in flight may take to end once the gateway stops.
@@ -26,22 +23,8 @@ const LAST_ANSWERS: Duration = Duration::from_millis(200);
 
 /// A gateway whose rooms are put together and which listens already.
 pub struct Gateway {
-    pub(super) services: Arc<Services>,
     pub(super) reloader: Arc<Reloader>,
-    pub(super) listener: TcpListener,
-    pub(super) dispatch: Arc<Dispatch>,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) ring: Arc<KeyRing>,
-    pub(super) data_key: Arc<DataKey>,
-    pub(super) engine: Arc<SqliteLog>,
-    pub(super) log_guard: LogGuard,
-    /// Whether events are delivered, and old ones dropped.
-    pub(super) delivers: bool,
-    pub(super) retention: RetentionConfig,
-    /// How long receipts are kept, and the keys that check them and what they are for.
-    pub(super) receipt_age: Duration,
-    pub(super) signals: mpsc::UnboundedReceiver<DeliverySignal>,
-    pub(super) tasks: Tasks,
+    pub(super) parts: LoopParts,
 }
 
 impl Gateway {
@@ -51,12 +34,12 @@ impl Gateway {
     ///
     /// Ours: the system does not tell.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.parts.listener.local_addr()
     }
 
     /// What its API is served by.
     pub const fn services(&self) -> &Arc<Services> {
-        &self.services
+        &self.parts.services
     }
 
     /// Takes its files anew when it is told to.
@@ -71,33 +54,17 @@ impl Gateway {
     ///
     /// Ours: the log or the server failed.
     pub async fn run(self, until: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { services, tasks, delivers, .. } = self;
+        let services = Arc::clone(&self.parts.services);
         services.readiness.set(true);
-        services.queues.start(&tasks);
-        let (loops, mut ended) = Loops::start(
-            LoopParts {
-                services: Arc::clone(&services),
-                listener: self.listener,
-                dispatch: self.dispatch,
-                ledger: self.ledger,
-                ring: self.ring,
-                data_key: self.data_key,
-                engine: self.engine,
-                log_guard: self.log_guard,
-                retention: self.retention,
-                receipt_age: self.receipt_age,
-                signals: Mutex::new(self.signals),
-                tasks: tasks.clone(),
-            },
-            delivers,
-        );
+        services.queues.start(&services.tasks);
+        let (loops, mut ended) = Loops::start(self.parts);
         let outcome = tokio::select! {
             () = until => Ok(()),
             Some(end) = ended.recv() => end,
         };
         services.readiness.set(false);
         let parts = loops.end().await;
-        if !drained(&tasks, &parts.listener, &services).await {
+        if !drained(&services, &parts.listener).await {
             tracing::warn!("Some attempts had not ended after {DRAIN:?}; they are made again");
         }
         let written = flushed(&parts.ledger).await;
@@ -111,10 +78,10 @@ impl Gateway {
 
 /// Waits until attempts in flight have ended, and answers meanwhile that the gateway stops; says whether
 /// they all have in time.
-async fn drained(tasks: &Tasks, listener: &TcpListener, services: &Arc<Services>) -> bool {
+async fn drained(services: &Arc<Services>, listener: &TcpListener) -> bool {
     let (late, routes) = (Tasks::new(), draining_router(Arc::clone(services)));
     let all_ended = tokio::select! {
-        all_ended = tasks.drain(DRAIN) => all_ended,
+        all_ended = services.tasks.drain(DRAIN) => all_ended,
         () = serve(listener, routes, &services.config, &late) => false,
     };
     late.drain(LAST_ANSWERS).await;

@@ -10,10 +10,10 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::ambient::{Tasks, restarted};
+use crate::ambient::restarted;
 use crate::api::{Services, router, serve};
 use crate::deliver::{DeliverySignal, Dispatch, Ledger, follow};
-use crate::eventlog::{RetentionConfig, SqliteLog};
+use crate::eventlog::SqliteLog;
 use crate::gateway::RunError;
 use crate::gateway::expiry::expire;
 use crate::gateway::exporting::export;
@@ -25,7 +25,6 @@ use crate::gateway::retention::Retaining;
 use crate::gateway::tending_callers::tend_callers;
 use crate::gateway::tending_keys::tend_keys;
 use crate::gateway::watching::watch;
-use crate::keys::{DataKey, KeyRing};
 
 /// What the loops work with.
 pub(super) struct LoopParts {
@@ -33,14 +32,11 @@ pub(super) struct LoopParts {
     pub(super) listener: TcpListener,
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) ledger: Arc<Ledger>,
-    pub(super) ring: Arc<KeyRing>,
-    pub(super) data_key: Arc<DataKey>,
     pub(super) engine: Arc<SqliteLog>,
     pub(super) log_guard: LogGuard,
-    pub(super) retention: RetentionConfig,
+    /// How long receipts are kept, and the keys that check them and what they are for.
     pub(super) receipt_age: Duration,
     pub(super) signals: Mutex<mpsc::UnboundedReceiver<DeliverySignal>>,
-    pub(super) tasks: Tasks,
 }
 
 /// How a loop ended by itself, which ends the gateway.
@@ -57,15 +53,12 @@ pub(super) struct Loops {
 impl Loops {
     /// Starts all of them; those of delivery only where there is delivery. Whoever listens hears when
     /// one has ended by itself.
-    pub(super) fn start(
-        parts: LoopParts,
-        delivers: bool,
-    ) -> (Self, mpsc::UnboundedReceiver<LoopEnd>) {
+    pub(super) fn start(parts: LoopParts) -> (Self, mpsc::UnboundedReceiver<LoopEnd>) {
         let (ended, hears) = mpsc::unbounded_channel();
         let (parts, stop) = (Arc::new(parts), CancellationToken::new());
         let mut loops = Self { parts, stop, running: Vec::new(), ended };
         loops.start_essential();
-        if delivers {
+        if loops.parts.services.delivers {
             loops.start_delivery();
         }
         (loops, hears)
@@ -74,7 +67,7 @@ impl Loops {
     fn start_essential(&mut self) {
         self.ending("http", |of| async move {
             let routes = router(Arc::clone(&of.services));
-            serve(&of.listener, routes, &of.services.config, &of.tasks).await;
+            serve(&of.listener, routes, &of.services.config, &of.services.tasks).await;
             Ok(())
         });
         self.ending("outcomes", |of| async move { of.ledger.run().await.map_err(RunError::Log) });
@@ -83,10 +76,10 @@ impl Loops {
         });
         self.run("log guard", |of| async move { of.log_guard.run(&*of.services.clock).await });
         self.run("keys", |of| async move {
-            tend_keys((&of.ring, &of.data_key), &of.services, of.receipt_age).await;
+            tend_keys(&of.services, of.receipt_age).await;
         });
         self.run("callers", |of| async move { tend_callers(&of.services).await });
-        self.run("lag", |of| async move { warn(&of.services, of.retention).await });
+        self.run("lag", |of| async move { warn(&of.services).await });
         self.run("witnesses", |of| async move { of.services.log_proofs.witnesses.run().await });
         self.run("signals", |of| async move { watch(&of.services, &of.signals).await });
     }
@@ -97,12 +90,12 @@ impl Loops {
         });
         self.run("retention", |of| async move {
             let (services, ledger) = (Arc::clone(&of.services), Arc::clone(&of.ledger));
-            Retaining { config: of.retention, services, ledger }.run().await;
+            Retaining { config: services.retention, services, ledger }.run().await;
         });
         self.run("access", |of| async move { tend_access(&of.services).await });
         self.run("handshakes", |of| async move { of.services.handshakes.run().await });
-        self.run("expiry", |of| async move { expire(&of.services, of.retention).await });
-        self.run("quotas", |of| async move { hold(&of.services, of.retention).await });
+        self.run("expiry", |of| async move { expire(&of.services).await });
+        self.run("quotas", |of| async move { hold(&of.services).await });
         self.run("exports", |of| async move { export(&of.services).await });
     }
 
@@ -126,7 +119,7 @@ impl Loops {
         F: Future<Output = LoopEnd> + Send + 'static,
     {
         let (parts, stop, ended) = (Arc::clone(&self.parts), self.stop.clone(), self.ended.clone());
-        self.running.push(self.parts.tasks.spawn(async move {
+        self.running.push(self.parts.services.tasks.spawn(async move {
             let clock = Arc::clone(&parts.services.clock);
             let looping = restarted((name, &*clock), || work(Arc::clone(&parts)));
             tokio::select! {

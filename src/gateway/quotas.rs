@@ -32,7 +32,8 @@ struct DeadLetterBounds {
 }
 
 /// Looks now and then, for ever, and drops what is too much.
-pub(super) async fn hold(services: &Services, config: RetentionConfig) {
+pub(super) async fn hold(services: &Services) {
+    let config = services.retention;
     let bounds = DeadLetterBounds {
         entries: config.dead_letters_per_consumer,
         size: config.dead_letters_size,

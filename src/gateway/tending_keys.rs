@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::api::{Services, Trouble};
 use crate::event::Timestamp;
-use crate::keys::{
-    DataKey, HistoricalKeys, KeyRing, KeyStep, LogIssuer, LogKeys, LogKeysError, RingError,
-};
+use crate::keys::{HistoricalKeys, KeyRing, KeyStep, LogIssuer, LogKeys, LogKeysError, RingError};
 use crate::telemetry::error_chain;
 
 /// How often the key ring is looked at: for keys that are due, and for what the command line did.
@@ -17,15 +15,11 @@ const LOST: &str =
     "the key directory is lost: a restart would be refused; the gateway's log says more";
 
 /// Looks at the key ring for ever.
-pub(super) async fn tend_keys(
-    (ring, data_key): (&Arc<KeyRing>, &DataKey),
-    services: &Services,
-    receipt_age: Duration,
-) {
+pub(super) async fn tend_keys(services: &Services, receipt_age: Duration) {
     loop {
         services.clock.sleep(KEY_TICK).await;
         tell_next_issuer(services).await;
-        let ticked = tick(ring, services.clock.now()).await;
+        let ticked = tick(&services.ring, services.clock.now()).await;
         let lost = matches!(ticked, Some(Err(RingError::Replaced { .. })));
         services.readiness.note(Trouble::Keys, lost.then_some(LOST));
         match ticked {
@@ -34,7 +28,7 @@ pub(super) async fn tend_keys(
                     tracing::info!("Signing keys: {step:?}");
                 }
                 let kept = (services.clock.now(), receipt_age);
-                if let Err(error) = name_keys((ring, data_key), services, kept).await {
+                if let Err(error) = name_keys(services, kept).await {
                     tracing::warn!(error = %error_chain(&error), "The log does not name the new keys");
                 }
             }
@@ -61,13 +55,9 @@ async fn tell_next_issuer(services: &Services) {
 
 /// Has the log name the keys, and keep their public halves for as long as receipts. Also what the command
 /// line changed: a start holds the keys against these names.
-async fn name_keys(
-    (ring, data_key): (&Arc<KeyRing>, &DataKey),
-    services: &Services,
-    kept: (Timestamp, Duration),
-) -> Result<(), LogKeysError> {
-    let registry = &*services.store.registry;
-    LogKeys::of(ring, data_key, &services.log_proofs.note_key).keep(registry).await?;
+async fn name_keys(services: &Services, kept: (Timestamp, Duration)) -> Result<(), LogKeysError> {
+    let (ring, registry) = (&services.ring, &*services.store.registry);
+    LogKeys::of(ring, &services.data_key, &services.log_proofs.note_key).keep(registry).await?;
     HistoricalKeys::keep(registry, ring, kept).await
 }
 

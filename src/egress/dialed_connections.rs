@@ -9,34 +9,34 @@ const MOST: usize = 2048;
 
 /// Counts the connections that are open.
 #[derive(Clone, Debug)]
-pub(super) struct OpenConnections {
+pub(super) struct DialedConnections {
     count: Arc<AtomicUsize>,
     most: usize,
 }
 
 /// One of them. It counts until it is dropped.
 #[derive(Debug)]
-pub(super) struct OpenConnection {
+pub(super) struct DialedConnection {
     count: Arc<AtomicUsize>,
     is_kept: bool,
 }
 
-impl Default for OpenConnections {
+impl Default for DialedConnections {
     fn default() -> Self {
         Self::keeping(MOST)
     }
 }
 
-impl OpenConnections {
+impl DialedConnections {
     /// Lets so many wait.
     pub(super) fn keeping(most: usize) -> Self {
         Self { count: Arc::default(), most }
     }
 
     /// Counts one more.
-    pub(super) fn add(&self) -> OpenConnection {
+    pub(super) fn add(&self) -> DialedConnection {
         let before = self.count.fetch_add(1, Ordering::Relaxed);
-        OpenConnection { count: Arc::clone(&self.count), is_kept: before < self.most }
+        DialedConnection { count: Arc::clone(&self.count), is_kept: before < self.most }
     }
 
     /// How many there are.
@@ -46,14 +46,14 @@ impl OpenConnections {
     }
 }
 
-impl OpenConnection {
+impl DialedConnection {
     /// Whether it stays open for another request: not where there were many already.
     pub(super) const fn is_kept(&self) -> bool {
         self.is_kept
     }
 }
 
-impl Drop for OpenConnection {
+impl Drop for DialedConnection {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
