@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use tokio::fs;
 
-use crate::archive::spool::{digest_of, make_directory, sync_directory};
+use crate::archive::spool::{digest_of, make_directory, remove_if_there, sync_directory};
 use crate::archive::{ArchiveError, BundleStore};
 use crate::event::TokenDigest;
 
@@ -32,7 +32,8 @@ impl BundleStore for Folder {
         let place = self.0.join(name);
         if let Some(found) = digest_of(&place).await? {
             return if found == sha256 {
-                sync_directory(&place).await
+                sync_directory(&place).await?;
+                remove_if_there(spool).await
             } else {
                 Err(ArchiveError::Taken(name.to_owned()))
             };
@@ -46,7 +47,8 @@ impl BundleStore for Folder {
         if !name_once(spool, &place).await? {
             // Another gateway was here since.
             return if digest_of(&place).await? == Some(sha256) {
-                sync_directory(&place).await
+                sync_directory(&place).await?;
+                remove_if_there(spool).await
             } else {
                 Err(ArchiveError::Taken(name.to_owned()))
             };
@@ -59,10 +61,7 @@ impl BundleStore for Folder {
 /// Gives a file its name, unless there is one of that name; says whether it has it.
 async fn name_once(spool: &Path, place: &Path) -> Result<bool, ArchiveError> {
     match fs::hard_link(spool, place).await {
-        Ok(()) => {
-            fs::remove_file(spool).await.map_err(ArchiveError::io("remove", spool))?;
-            Ok(true)
-        }
+        Ok(()) => remove_if_there(spool).await.map(|()| true),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         // The file system knows no second name of a file.
         Err(error)
@@ -109,6 +108,12 @@ mod tests {
         assert_eq!(std::fs::read(&place).unwrap(), b"one\n");
         // As of another gateway that has given the name away since it was looked.
         assert!(!name_once(&spool, &place).await.unwrap());
+        assert_eq!(std::fs::read(&place).unwrap(), b"one\n");
+        // As of a gateway that ended between the two names.
+        let second = Spool::place(&folder.spool(), &subscription);
+        std::fs::remove_file(&second).unwrap();
+        std::fs::hard_link(&place, &second).unwrap();
+        gathered(b"three\n").await;
         assert_eq!(std::fs::read(&place).unwrap(), b"one\n");
         let gone = folder.put("shop/2.ndjson", &spool, sha256).await;
         assert!(matches!(gone, Err(ArchiveError::SpoolGone)), "another's bytes: {gone:?}");

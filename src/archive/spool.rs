@@ -1,9 +1,10 @@
 //! A bundle while it is gathered.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tokio::fs::{DirBuilder, File, OpenOptions};
+use tokio::fs::{self, DirBuilder, File, OpenOptions};
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use crate::archive::ArchiveError;
@@ -24,7 +25,8 @@ impl Spool {
         directory.join(format!(".{subscription}.part"))
     }
 
-    /// Begins, over whatever was not finished before.
+    /// Begins anew. What was not finished before goes, and is not written over: it may be the second name of
+    /// a bundle, of a gateway that ended before it could take that away.
     ///
     /// # Errors
     ///
@@ -36,7 +38,8 @@ impl Spool {
         make_directory(directory).await?;
         let path = Self::place(directory, subscription);
         let mut options = OpenOptions::new();
-        options.create(true).truncate(true).write(true).mode(0o600);
+        options.create_new(true).write(true).mode(0o600);
+        remove_if_there(&path).await?;
         let file = options.open(&path).await.map_err(ArchiveError::io("write", &path))?;
         Ok(Self { path, file: BufWriter::new(file), hash: Sha256::new(), bytes: 0 })
     }
@@ -81,13 +84,23 @@ pub(super) async fn sync_directory(file: &Path) -> Result<(), ArchiveError> {
     sync.await.map_err(failed)
 }
 
+/// Removes a file, if it is there.
+pub(super) async fn remove_if_there(path: &Path) -> Result<(), ArchiveError> {
+    match fs::remove_file(path).await {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(ArchiveError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The digest of a file's bytes; nothing if it is not there.
 pub(super) async fn digest_of(path: &Path) -> Result<Option<TokenDigest>, ArchiveError> {
     use tokio::io::AsyncReadExt as _;
     let failed = || ArchiveError::io("read", path);
     let mut file = match File::open(path).await {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed()(error)),
     };
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);

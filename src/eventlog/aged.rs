@@ -7,7 +7,7 @@ use crate::eventlog::{Position, Record, Revision};
 ///
 /// An age counts the time in which a gateway ran on the log, and nothing of it is read from the machine's
 /// clock: one that leaps makes nothing older, and one that is set back keeps nothing longer. It may be told
-/// late, by a hundredth of the age at most, and is never told early.
+/// late, by a hundredth of the age or by a second, and is never told early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aged {
     /// Events up to here are older.

@@ -84,6 +84,25 @@ async fn everything_up_to_its_age_is_told_and_nothing_newer() {
 }
 
 #[tokio::test]
+async fn a_nightly_batch_is_told_before_the_next_but_one_comes() {
+    for fixture in engines(LogLimits::default()) {
+        let (store, clock) = (&fixture.store, &fixture.clock);
+        for _ in 0..2 {
+            for _ in 0..50 {
+                store.log.append(vec![draft("a")]).await.unwrap();
+                clock.advance(Duration::from_secs(1));
+            }
+            clock.advance(DAY - Duration::from_secs(50));
+        }
+
+        assert_eq!(aged(store, DAY + DAY / 2).await, 50);
+        assert_eq!(aged(store, 2 * DAY).await, 0);
+        clock.advance(DAY);
+        assert_eq!(aged(store, DAY + DAY / 2).await, 100);
+    }
+}
+
+#[tokio::test]
 async fn attempts_receipts_and_actions_are_as_old_as_the_time_that_passed() {
     let limits = LogLimits { receipt_age: DAY, action_age: DAY, ..LogLimits::default() };
     for fixture in engines(limits) {

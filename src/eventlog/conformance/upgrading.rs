@@ -73,7 +73,8 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
 }
 
 /// A gateway of before counts no ages.
-const DROP_AGES: &str = "DROP TABLE running_time; DROP TABLE running_marks";
+const DROP_AGES: &str =
+    "DROP TABLE running_time; DROP TABLE running_marks; DROP INDEX dead_letters_waiting";
 
 fn drop_tree(older: &Connection) {
     older.execute_batch("DROP TABLE given_up; DROP TABLE receipt_keys; DROP TABLE recent").unwrap();

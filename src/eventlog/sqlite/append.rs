@@ -8,7 +8,7 @@ use crate::ambient::Entropy;
 use crate::event::{EventId, Salt, Subject, Timestamp, TraceContext};
 use crate::eventlog::id_generator::IdGenerator;
 use crate::eventlog::sqlite::recent::Recent;
-use crate::eventlog::sqlite::running::RunningTime;
+use crate::eventlog::sqlite::running::{PastAges, RunningTime};
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
@@ -32,6 +32,8 @@ pub(super) struct Appending<'a> {
     pub(super) entropy: &'a dyn Entropy,
     /// How long gateways have run on this log.
     pub(super) running: RunningTime,
+    /// What is older than that.
+    pub(super) past: PastAges,
     /// The entries that were added so far.
     pub(super) entries: Vec<Arc<Entry>>,
     /// How far old entries were dropped.
@@ -39,7 +41,7 @@ pub(super) struct Appending<'a> {
     /// The tree over the entries.
     pub(super) tree: TreeWriter,
     /// What repeats and conflicts of the newest entries are told by.
-    pub(super) recent: Recent,
+    pub(super) recent: &'a mut Recent,
     /// The schemas that events name; what is new here counts after the commit.
     pub(super) marks: SchemaMarks,
 }
@@ -89,18 +91,17 @@ impl Appending<'_> {
         let Some(origin) = draft.origin else { return Ok(None) };
         let known = self.recent.of_origin(self.connection, origin)?;
         let Some((event, at)) = known else { return Ok(None) };
-        let older = self.running.past_origins(self.connection)?;
-        Ok(Some(event).filter(|event| !older.has_event(*event, at)))
+        Ok(Some(event).filter(|event| !self.past.origins().has_event(*event, at)))
     }
 
-    fn repeat_of_content(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
+    fn repeat_of_content(&mut self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
         let Some(window) = draft.deduplicate else { return Ok(None) };
         let known = self.recent.of_content(self.connection, draft, self.trimming.low_watermark)?;
         // What a clock that was set back makes new again is told by its age; and where a clock that was set
         // forward makes it old, it is kept once more rather than lost.
         let known = known.filter(|(_, at)| self.now.since(*at) < window);
         let Some((event, at)) = known else { return Ok(None) };
-        let older = self.running.older(self.connection, window)?;
+        let older = self.past.of_window(self.connection, &self.running, window)?;
         Ok(Some(event).filter(|event| !older.has_event(*event, at)))
     }
 

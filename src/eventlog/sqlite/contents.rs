@@ -16,7 +16,7 @@ const LOOKS: u64 = 4;
 
 /// The newest event with the content of a draft, and when the log took it.
 ///
-/// An event up to `floor` counts only if it is still there.
+/// An event up to the low watermark counts only if it is still there.
 pub(super) fn newest(
     connection: &Connection,
     draft: &Draft,

@@ -42,6 +42,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_24_given_up.sql"),
     include_str!("step_25_recent.sql"),
     include_str!("step_26_running.sql"),
+    include_str!("step_27_waiting_letters.sql"),
 ];
 /// The version of tables that this gateway writes.
 pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;

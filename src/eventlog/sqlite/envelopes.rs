@@ -70,7 +70,8 @@ pub(super) fn entries(
     after: Position,
     page: Page,
 ) -> rusqlite::Result<Vec<Arc<Entry>>> {
-    // No row lies in a part before that of its event. The newest lie in no order of names: they are few.
+    // No row lies in a part before that of its event. The newest, some 98,000 at the most, lie in no order of
+    // names and are looked through.
     let sql = format!(
         "WITH RECURSIVE parts (part) AS (
            SELECT min(part) FROM envelopes WHERE part >= ?1
@@ -142,7 +143,7 @@ mod tests {
     use crate::eventlog::sqlite::append::Appending;
     use crate::eventlog::sqlite::database::STEPS;
     use crate::eventlog::sqlite::recent::{Pace, Recent};
-    use crate::eventlog::sqlite::running::RunningTime;
+    use crate::eventlog::sqlite::running::{PastAges, RunningTime};
     use crate::eventlog::sqlite::schemas::SchemaMarks;
     use crate::eventlog::sqlite::tree::TreeWriter;
     use crate::eventlog::sqlite::trim::Trimming;
@@ -163,17 +164,19 @@ mod tests {
     }
 
     /// A log that is empty.
-    fn appending(connection: &Connection) -> Appending<'_> {
+    fn appending<'a>(connection: &'a Connection, recent: &'a mut Recent) -> Appending<'a> {
+        let running = RunningTime::resume(connection, (Timestamp::EPOCH, Duration::ZERO)).unwrap();
         Appending {
             connection,
             id_generator: IdGenerator::after(EventId::MIN, Position::START),
             now: Timestamp::EPOCH,
             entropy: &SystemEntropy,
-            running: RunningTime::resume(connection, (Timestamp::EPOCH, Duration::ZERO)).unwrap(),
+            running,
+            past: PastAges::of(connection, &running).unwrap(),
             entries: Vec::new(),
             trimming: Trimming::resume(connection).unwrap(),
             tree: TreeWriter::resume(connection, Position::START).unwrap(),
-            recent: Recent::resume(connection, Pace::AT_ONCE).unwrap(),
+            recent,
             marks: SchemaMarks::default(),
         }
     }
@@ -189,9 +192,9 @@ mod tests {
     /// Takes an event, whose row lies in its part at once.
     fn append(appending: &mut Appending<'_>, draft: Draft) {
         appending.append(vec![draft]).unwrap();
-        let older = appending.running.past_origins(appending.connection).unwrap();
-        let as_of = (&older, appending.trimming.low_watermark);
-        appending.recent.go_on(appending.connection, 1, as_of).unwrap();
+        appending.recent.owe(1);
+        let as_of = (appending.past.origins(), appending.trimming.low_watermark);
+        appending.recent.move_rows(appending.connection, as_of).unwrap();
     }
 
     /// Lets a log go on, with one event, at a place far ahead.
@@ -215,7 +218,8 @@ mod tests {
     #[test]
     fn many_repeats_of_one_event_leave_with_the_few_events_between_them() {
         let connection = tables();
-        let mut log = appending(&connection);
+        let mut recent = Recent::resume(&connection, Pace::AT_ONCE).unwrap();
+        let mut log = appending(&connection, &mut recent);
         repeat(&mut log, 0);
         for part in 1..4 {
             (1..=700).for_each(|id| repeat(&mut log, part * 1_000 + id));
@@ -233,7 +237,8 @@ mod tests {
     #[test]
     fn each_repeat_pays_for_rows_that_retention_has_left() {
         let connection = tables();
-        let mut log = appending(&connection);
+        let mut recent = Recent::resume(&connection, Pace::AT_ONCE).unwrap();
+        let mut log = appending(&connection, &mut recent);
         repeat(&mut log, 0);
         (1..=99).for_each(|id| repeat(&mut log, id));
         // Retention has passed the part and was ended before it came to its rows.
@@ -251,7 +256,8 @@ mod tests {
     #[test]
     fn an_id_that_shares_its_name_does_not_lead_to_an_event_of_another() {
         let connection = tables();
-        let mut log = appending(&connection);
+        let mut recent = Recent::resume(&connection, Pace::AT_ONCE).unwrap();
+        let mut log = appending(&connection, &mut recent);
         log.append(vec![Draft { envelope_id: "own".into(), ..draft("a") }]).unwrap();
         let found =
             |id: &str| entries(&connection, id, Position::START, Page::default()).unwrap().len();

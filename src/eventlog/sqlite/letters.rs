@@ -238,7 +238,8 @@ pub(super) fn expire(
     let mut expired: Vec<_> = connection
         .prepare_cached(
             "DELETE FROM dead_letters WHERE id IN
-               (SELECT id FROM dead_letters WHERE redriven = 0 AND id <= ? ORDER BY id LIMIT ?)
+               (SELECT id FROM dead_letters INDEXED BY dead_letters_waiting
+                 WHERE redriven = 0 AND id <= ? ORDER BY id LIMIT ?)
              RETURNING subscription, replay, event, reason",
         )?
         .query_map(params![through, rows::signed(most as u64)], delivery_and_reason)?

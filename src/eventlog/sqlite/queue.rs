@@ -167,11 +167,19 @@ impl Waiting {
     ///
     /// Once the disk was found full, what needs room is not tried together with what makes room.
     fn take_group(&mut self) -> Option<Group> {
-        if std::mem::take(&mut self.lacks_room)
-            && let Some((WriteRequest::Trim(..), _)) = self.requests.front()
-        {
-            let requests = self.requests.pop_front().into_iter().map(|(trim, _)| trim).collect();
-            return Some(Group { requests, bytes: 0 });
+        let makes_room = match self.requests.front() {
+            Some((WriteRequest::Trim(..), _)) => Some(true),
+            // What is to be dropped is asked for first.
+            Some((WriteRequest::ByAge(_), _)) => Some(false),
+            _ => None,
+        };
+        let lacked_room = std::mem::take(&mut self.lacks_room);
+        if let (true, Some(is_trim)) = (lacked_room, makes_room) {
+            self.lacks_room = !is_trim;
+            return self
+                .requests
+                .pop_front()
+                .map(|(one, bytes)| Group { requests: vec![one], bytes });
         }
         let mut group = Group { requests: std::mem::take(&mut self.riders), bytes: 0 };
         self.riding = None;
@@ -292,5 +300,27 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_a_full_disk_what_makes_room_goes_alone_and_so_does_the_question_before_it() {
+        let queue = Queue::new(1_000);
+        let push = |request| queue.push(request).unwrap();
+        push(WriteRequest::Commit(Changes::default(), oneshot::channel().0));
+        push(WriteRequest::ByAge(AgeRequest::Find(Duration::ZERO, oneshot::channel().0)));
+        push(WriteRequest::Trim(Retention::default(), oneshot::channel().0));
+        push(WriteRequest::Append(Vec::new(), oneshot::channel().0));
+        queue.found_full();
+
+        let groups: Vec<_> = (0..3).map(|_| queue.next_group().unwrap().requests).collect();
+
+        assert!(matches!(&groups[0][..], [WriteRequest::ByAge(_)]));
+        assert!(matches!(&groups[1][..], [WriteRequest::Trim(..)]));
+        assert!(matches!(&groups[2][..], [WriteRequest::Commit(..), WriteRequest::Append(..)]));
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Recent {
     leaving: Option<(Position, Position)>,
     /// Events that rows are still to go for.
     owed: usize,
+    /// Whether something here is of a transaction that is not committed.
+    is_ahead: bool,
 }
 
 /// The newest position of each key.
@@ -110,8 +112,29 @@ impl Recent {
         for row in statement.query_map([], recent_row)? {
             going.add(&row?);
         }
-        let leaving = going.span;
-        Ok(Self { pace, filling: Generation::default(), going, leaving, owed: 0 })
+        let (leaving, events) = (going.span, going.events());
+        // A gateway that is killed again and again must get rid of some, too.
+        let owed = if events > 2 * pace.full { usize::try_from(events).unwrap_or(0) } else { 0 };
+        let filling = Generation::default();
+        Ok(Self { pace, filling, going, leaving, owed, is_ahead: false })
+    }
+
+    /// Forgets what a transaction has left here that failed.
+    pub(super) fn after_failure(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.is_ahead {
+            *self = Self::resume(connection, self.pace)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what is here as it is in the database.
+    pub(super) const fn committed(&mut self) {
+        self.is_ahead = false;
+    }
+
+    /// Notes for how many events, which have come or gone, rows are to go.
+    pub(super) const fn owe(&mut self, events: usize) {
+        self.owed = self.owed.saturating_add(events);
     }
 
     /// Takes an event as the newest with its origin, its content and its envelope.
@@ -131,6 +154,7 @@ impl Recent {
             publication: Arc::clone(&draft.publication),
             envelope: envelopes::name(&draft.envelope_id),
         };
+        self.is_ahead = true;
         row.insert(connection)?;
         self.filling.add(&row);
         Ok(())
@@ -144,7 +168,7 @@ impl Recent {
     ) -> rusqlite::Result<Option<Known>> {
         for generation in [&self.filling, &self.going] {
             if let Some(at) = generation.origins.get(&origin) {
-                return Ok(read(connection, *at)?.map(|row| (row.event, row.accepted)));
+                return known(connection, *at);
             }
         }
         origins::newest(connection, origin)
@@ -163,7 +187,7 @@ impl Recent {
                 continue;
             };
             if is_there(connection, *at, low_watermark)? {
-                return Ok(read(connection, *at)?.map(|row| (row.event, row.accepted)));
+                return known(connection, *at);
             }
         }
         contents::newest(connection, draft, low_watermark.id)
@@ -180,27 +204,25 @@ impl Recent {
         for generation in [&self.filling, &self.going] {
             let of_key = (key, [0; 16])..=(key, [u8::MAX; 16]);
             for (_, at) in generation.contents.range(of_key) {
-                let other = read(connection, *at)?.filter(|row| row.digest != draft.digest);
-                if let Some(row) = other
-                    && is_there(connection, *at, low_watermark)?
-                {
-                    return Ok(Some(row.event));
+                if !is_there(connection, *at, low_watermark)? {
+                    continue;
+                }
+                if let Some(event) = of_other_content(connection, *at, draft.digest)? {
+                    return Ok(Some(event));
                 }
             }
         }
         contents::conflict(connection, draft, low_watermark.id)
     }
 
-    /// Lets rows go to their tables, as many as the events that have come and gone pay for; at once where
-    /// the log has dropped what they are of, or the bus does not repeat it any more, so that nothing of it
-    /// stays here.
-    pub(super) fn go_on(
+    /// Moves rows to their tables, as many as the events that have come and gone pay for; at once where the
+    /// log has dropped what they are of, or the bus does not repeat it any more, so that nothing of it stays
+    /// here.
+    pub(super) fn move_rows(
         &mut self,
         connection: &Connection,
-        events: usize,
         (older, low_watermark): (&Older, LowWatermark),
     ) -> rusqlite::Result<()> {
-        self.owed += events;
         let is_over = |generation: &Generation| {
             generation.begun.is_some_and(|(event, at)| older.has_event(event, at))
                 || generation.span.is_some_and(|(first, _)| first <= low_watermark.position)
@@ -217,6 +239,7 @@ impl Recent {
         if self.owed < self.pace.step && !is_over(&self.going) {
             return Ok(());
         }
+        self.is_ahead = true;
         let most = ROWS * std::mem::take(&mut self.owed).max(self.pace.step);
         self.let_go(connection, most, (older, low_watermark))?;
         if self.going.is_empty() {
@@ -238,9 +261,10 @@ impl Recent {
     ) -> rusqlite::Result<()> {
         for _ in 0..most {
             let Some((origin, at)) = self.going.origins.pop_first() else { break };
-            let row = read(connection, at)?;
-            if let Some(row) = row.filter(|row| !older.has_event(row.event, row.accepted)) {
-                origins::remember(connection, origin, (row.event, row.accepted))?;
+            if let Some(known) =
+                known(connection, at)?.filter(|(id, at)| !older.has_event(*id, *at))
+            {
+                origins::remember(connection, origin, known)?;
             }
         }
         for _ in 0..most {
@@ -304,6 +328,28 @@ fn recent_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<RecentRow> {
         publication: row.get(6)?,
         envelope: row.get(7)?,
     })
+}
+
+/// The event of a position, and when the log took it.
+fn known(connection: &Connection, at: Position) -> rusqlite::Result<Option<Known>> {
+    connection
+        .prepare_cached("SELECT event, accepted FROM recent WHERE position = ?")?
+        .query_row([rows::signed(at.0)], |row| {
+            Ok((rows::event_id(row, 0)?, rows::timestamp(row, 1)?))
+        })
+        .optional()
+}
+
+/// The event of a position, if it has another content.
+fn of_other_content(
+    connection: &Connection,
+    at: Position,
+    digest: ContentDigest,
+) -> rusqlite::Result<Option<EventId>> {
+    connection
+        .prepare_cached("SELECT event FROM recent WHERE position = ? AND digest <> ?")?
+        .query_row(params![rows::signed(at.0), digest.to_bytes()], |row| rows::event_id(row, 0))
+        .optional()
 }
 
 fn read(connection: &Connection, at: Position) -> rusqlite::Result<Option<RecentRow>> {

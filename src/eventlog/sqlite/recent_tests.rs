@@ -11,7 +11,7 @@ use crate::eventlog::conformance::draft;
 use crate::eventlog::id_generator::IdGenerator;
 use crate::eventlog::sqlite::append::Appending;
 use crate::eventlog::sqlite::database::{Database, STEPS};
-use crate::eventlog::sqlite::running::RunningTime;
+use crate::eventlog::sqlite::running::{PastAges, RunningTime};
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
@@ -93,26 +93,30 @@ impl World {
         let running = *self.running.get_or_insert_with(begin);
         self.connection.execute_batch("BEGIN").unwrap();
         let resume = || Recent::resume(&self.connection, self.pace).unwrap();
+        let recent = self.recent.get_or_insert_with(resume);
+        recent.after_failure(&self.connection).unwrap();
         let mut appending = Appending {
             connection: &self.connection,
             id_generator: self.ids,
             now: START,
             entropy: &SystemEntropy,
             running,
+            past: PastAges::of(&self.connection, &running).unwrap(),
             entries: Vec::new(),
             trimming: Trimming::resume(&self.connection).unwrap(),
             tree: TreeWriter::resume(&self.connection, self.ids.head()).unwrap(),
-            recent: self.recent.take().unwrap_or_else(resume),
+            recent,
             marks: SchemaMarks::default(),
         };
         let events = work(&mut appending);
-        let Appending { id_generator, trimming, mut tree, mut recent, .. } = appending;
+        let Appending { id_generator, trimming, mut tree, recent, past, .. } = appending;
         tree.flush(&self.connection).unwrap();
-        let as_of = (&running.past_origins(&self.connection).unwrap(), trimming.low_watermark);
-        recent.go_on(&self.connection, events, as_of).unwrap();
+        recent.owe(events);
+        recent.move_rows(&self.connection, (past.origins(), trimming.low_watermark)).unwrap();
         if is_kept {
             self.connection.execute_batch("COMMIT").unwrap();
-            (self.ids, self.recent) = (id_generator, Some(recent));
+            recent.committed();
+            self.ids = id_generator;
         } else {
             self.connection.execute_batch("ROLLBACK").unwrap();
         }
@@ -165,11 +169,12 @@ impl World {
     /// Whether the log tells of each key what the plain list tells.
     fn agrees(&self) -> Result<(), TestCaseError> {
         let resumed;
-        let recent = if let Some(recent) = &self.recent {
-            recent
-        } else {
-            resumed = Recent::resume(&self.connection, FEW).unwrap();
-            &resumed
+        let recent = match &self.recent {
+            Some(recent) if !recent.is_ahead => recent,
+            _ => {
+                resumed = Recent::resume(&self.connection, FEW).unwrap();
+                &resumed
+            }
         };
         let (db, low) =
             (&self.connection, Trimming::resume(&self.connection).unwrap().low_watermark);

@@ -100,6 +100,11 @@ impl Newest {
         })
     }
 
+    /// The same behind what was noted before: where the newest attempts are gone, others have their numbers.
+    fn behind(self, noted: &Self) -> Self {
+        Self { attempt: self.attempt.max(noted.attempt), ..self }
+    }
+
     /// Reads [`COLUMNS`] from a column on.
     fn of(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -146,6 +151,42 @@ impl Older {
     }
 }
 
+/// What is older in one transaction, in which no time passes: asked for once and not for each event.
+#[derive(Debug)]
+pub(super) struct PastAges {
+    origins: Older,
+    window: Option<(Duration, Older)>,
+}
+
+impl PastAges {
+    /// Asks for what every event may be held against.
+    pub(super) fn of(connection: &Connection, running: &RunningTime) -> rusqlite::Result<Self> {
+        Ok(Self { origins: running.past_origins(connection)?, window: None })
+    }
+
+    /// What is as old as, or older than, a bus repeats its events.
+    pub(super) const fn origins(&self) -> &Older {
+        &self.origins
+    }
+
+    /// What is older than the window of a publication; most have one window.
+    pub(super) fn of_window(
+        &mut self,
+        connection: &Connection,
+        running: &RunningTime,
+        window: Duration,
+    ) -> rusqlite::Result<Older> {
+        match self.window {
+            Some((known, older)) if known == window => Ok(older),
+            _ => {
+                let older = running.older(connection, window)?;
+                self.window = Some((window, older));
+                Ok(older)
+            }
+        }
+    }
+}
+
 impl RunningTime {
     /// Goes on where the database stands; begins to count, at a moment, if nobody has. `running` is what
     /// the clock has counted so far.
@@ -170,6 +211,7 @@ impl RunningTime {
             .optional()?;
         let marked = noted.map_or(Duration::ZERO, |(ran, _)| ran);
         let ran = kept.unwrap_or_default().max(marked);
+        let newest = noted.as_ref().map_or(newest, |(_, noted)| newest.behind(noted));
         // What was written after the newest mark, and what was there before the first one.
         if noted.is_none_or(|(_, noted)| noted != newest) {
             newest.put(connection, "running_marks (ran", nanos(ran))?;
@@ -187,7 +229,7 @@ impl RunningTime {
 
     /// Counts up to what the clock has counted by now, and notes what was there before this transaction,
     /// if there is room: what makes room must not fail for it.
-    pub(super) fn go_on(
+    pub(super) fn count(
         &mut self,
         connection: &Connection,
         (running, has_room): (Duration, bool),
@@ -199,7 +241,7 @@ impl RunningTime {
         }
         let (last, noted) = self.noted;
         if self.now.saturating_sub(last) >= GRAIN {
-            let newest = Newest::now(connection)?;
+            let newest = Newest::now(connection)?.behind(&noted);
             if newest != noted {
                 newest.put(connection, "running_marks (ran", nanos(self.wrote))?;
                 self.noted = (self.wrote, newest);
@@ -233,7 +275,8 @@ impl RunningTime {
         Ok(())
     }
 
-    /// Leaves fewer marks of what is long ago.
+    /// Leaves fewer marks of what is long ago: the last one of a width, so that what came in it is told
+    /// once that is over, and not only with what comes next.
     fn thin(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         for (age, width) in THINNED {
             let Some(last) = self.now.checked_sub(age) else { break };
@@ -242,8 +285,8 @@ impl RunningTime {
             connection
                 .prepare_cached(
                     "DELETE FROM running_marks WHERE ran > ?1 AND ran < ?2 AND ran / ?3 =
-                       (SELECT max(before.ran) / ?3 FROM running_marks AS before
-                         WHERE before.ran < running_marks.ran)",
+                       (SELECT min(later.ran) / ?3 FROM running_marks AS later
+                         WHERE later.ran > running_marks.ran)",
                 )?
                 .execute(params![nanos(first), nanos(last), nanos(width)])?;
         }

@@ -15,9 +15,9 @@ use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, begin, is_busy};
 use crate::eventlog::sqlite::holding::DirectoryLock;
 use crate::eventlog::sqlite::queue::{AgeRequest, Group, Queue, Reply, WriteRequest};
-use crate::eventlog::sqlite::recent::{Pace, Recent};
+use crate::eventlog::sqlite::recent::Recent;
 use crate::eventlog::sqlite::records::Written;
-use crate::eventlog::sqlite::running::RunningTime;
+use crate::eventlog::sqlite::running::{PastAges, RunningTime};
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::sweeping::Sweeping;
@@ -71,8 +71,9 @@ pub(super) struct LogWriter {
     pub(super) id_generator: IdGenerator,
     pub(super) trimming: Trimming,
     pub(super) tree: TreeWriter,
-    /// Nothing after a transaction that failed: it is read again.
-    pub(super) recent: Option<Recent>,
+    pub(super) recent: Recent,
+    /// Whether the disk was full at the last write. What makes room must not fail for what can wait.
+    pub(super) was_full: bool,
     pub(super) sweeping: Sweeping,
     pub(super) running: RunningTime,
     pub(super) marks: SchemaMarks,
@@ -142,7 +143,7 @@ impl LogWriter {
     /// Keeps how long the gateway has run. What cannot be kept makes nothing older.
     fn keep_running_time(&mut self) {
         if let Ok(transaction) = begin(&mut self.connection, || true)
-            && self.running.go_on(&transaction, (self.clock.running(), true)).is_ok()
+            && self.running.count(&transaction, (self.clock.running(), true)).is_ok()
             && self.running.keep(&transaction).is_ok()
         {
             let _ = transaction.commit();
@@ -167,6 +168,7 @@ impl LogWriter {
                 // Nothing was written: a full disk fails before the sync, and what a failed write
                 // has left behind the end of the WAL is overwritten by the next one.
                 let Shared { space, queue, .. } = &*self.shared;
+                self.was_full = true;
                 space.found_full();
                 queue.found_full();
                 for answer in answers {
@@ -206,21 +208,19 @@ impl LogWriter {
         let Shared { queue, .. } = &*self.shared;
         let transaction = begin(&mut self.connection, || queue.is_closing())?;
         let mut running = self.running;
-        let has_room = self.shared.space.refusal().is_none();
-        running.go_on(&transaction, (self.clock.running(), has_room))?;
+        running.count(&transaction, (self.clock.running(), !self.was_full))?;
+        self.recent.after_failure(&transaction)?;
         let mut appending = Appending {
             connection: &transaction,
             id_generator: self.id_generator,
             now,
             entropy: &*self.entropy,
             running,
+            past: PastAges::of(&transaction, &running)?,
             entries: Vec::new(),
             trimming: self.trimming,
             tree: self.tree.clone(),
-            recent: match self.recent.take() {
-                Some(recent) => recent,
-                None => Recent::resume(&transaction, Pace::USUAL)?,
-            },
+            recent: &mut self.recent,
             // What a failed transaction has marked is looked up again.
             marks: std::mem::take(&mut self.marks),
         };
@@ -234,12 +234,15 @@ impl LogWriter {
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { id_generator, entries, mut trimming, mut tree, mut recent, marks, .. } =
-            appending;
+        let Appending {
+            id_generator, entries, mut trimming, mut tree, recent, past, marks, ..
+        } = appending;
         trimming.count_new(&transaction, id_generator.head())?;
         tree.flush(&transaction)?;
-        let older = running.past_origins(&transaction)?;
-        recent.go_on(&transaction, entries.len(), (&older, trimming.low_watermark))?;
+        recent.owe(entries.len());
+        if !self.was_full {
+            recent.move_rows(&transaction, (past.origins(), trimming.low_watermark))?;
+        }
         self.shared.space.reuse(free_bytes(&transaction)?);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, &running)?;
@@ -254,7 +257,8 @@ impl LogWriter {
         self.running = running;
         self.id_generator = id_generator;
         self.tree = tree;
-        self.recent = Some(recent);
+        self.recent.committed();
+        self.was_full = false;
         self.marks = marks;
         self.publish_low_watermark(trimming);
         if !entries.is_empty() {
