@@ -1,7 +1,7 @@
 //! Brings dead letters back, or lets them go.
 
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
-use crate::deliver::worker::{WorkerCommand, is_withheld};
+use crate::deliver::worker::{RedrivenDelivery, WorkerCommand, is_withheld};
 use crate::event::SubscriptionId;
 use crate::eventlog::{
     DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, LogError, Page, Position, Retry,
@@ -62,8 +62,12 @@ impl SubscriptionService {
         // Whoever redrives has reason to think that the sink is well again.
         worker.command(WorkerCommand::Nudge).await;
         for retry in retries {
+            let letter = letters.iter().find(|letter| letter.key == retry.key);
+            let subject = letter.and_then(|letter| letter.event.subject.clone());
             // A courier that has ended takes the retry up at its next start.
-            worker.command(WorkerCommand::Retry(Box::new(retry))).await;
+            worker
+                .command(WorkerCommand::Retry(Box::new(RedrivenDelivery { retry, subject })))
+                .await;
         }
         Ok(revived)
     }

@@ -271,6 +271,10 @@ impl SubscriptionService {
         let (shared_secret, shown) =
             if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
         let handshake = self.next_handshake(current, &document, shared_secret.as_deref());
+        if document.sink.is_none() != current.is_pulled() {
+            // The next worker goes on from what is written: a full disk is told before anything changes.
+            self.dispatch.write_outcomes().await?;
+        }
         self.dispatch.hold(&current.id).await;
         let updated = match self.store.log.fresh_head().await {
             Ok(head) => {

@@ -218,10 +218,12 @@ impl Dispatch {
     ///
     /// # Errors
     ///
-    /// Ours: the log failed.
+    /// Ours: the log failed, or the gateway stops before the disk has room for what attempts have left.
     pub async fn reopen(&self, subscription: &Arc<Subscription>) -> Result<(), LogError> {
         self.close(&subscription.id).await;
-        self.context.ledger.flush().await?;
+        let stopping = self.context.tasks.stopping();
+        let flush = stopping.run_until_cancelled(self.context.ledger.flush());
+        flush.await.unwrap_or(Err(LogError::Closed))?;
         let (cursor, mut waiting) = self.context.store.state.load_one(&subscription.id).await?;
         let start = || Cursor::starting(&subscription.id, self.followed());
         if subscription.is_pulled() {

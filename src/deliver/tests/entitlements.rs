@@ -113,6 +113,7 @@ async fn holds(begins: Vec<u64>, crash: usize, settled: Vec<u64>, after: u64) {
             retrying: 0,
             blocked: 0,
             oldest_retry: None,
+            next_accepted: None,
         },
         subscription: again,
         acknowledged: None,

@@ -17,3 +17,4 @@ mod readers;
 mod sinks;
 mod sizes;
 pub(crate) mod stage;
+mod stalled_reads;

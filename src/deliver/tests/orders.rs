@@ -11,7 +11,7 @@ use crate::deliver::outcome::Reason;
 use crate::deliver::sink::AnswerKind;
 use crate::deliver::tests::couriers::{FAILS, Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
-use crate::deliver::worker::{SubjectTurn, TurnQuestion, WorkerCommand};
+use crate::deliver::worker::{RedrivenDelivery, SubjectTurn, TurnQuestion, WorkerCommand};
 use crate::event::{ChainValue, EventId};
 use crate::eventlog::{
     Changes, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState as _, Entry, Log as _, Retention,
@@ -180,6 +180,7 @@ async fn a_block_outlives_a_restart_and_what_is_redriven_goes_first() {
     assert_eq!((recorder.words(), working.standing.borrow().blocked), (words(&["b.1"]), 1));
 
     let redriven = Retry { redriven: true, ..retry(&entries[0], 1, stage.clock.now()) };
+    let redriven = RedrivenDelivery { retry: redriven, subject: entries[0].event.subject.clone() };
     working.commands.send(WorkerCommand::Retry(Box::new(redriven))).await.unwrap();
     until("all follow", || recorder.words().len() == 4).await;
     assert_eq!(recorder.words(), ["b.1", "a.1", "a.2", "a.3"]);

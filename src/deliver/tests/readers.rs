@@ -85,6 +85,7 @@ fn view(subscription: &Arc<Subscription>, place: &SequenceCheckpoint) -> Subscri
         retrying: 0,
         blocked: 0,
         oldest_retry: None,
+        next_accepted: None,
     };
     SubscriptionView { standing, subscription: Arc::clone(subscription), acknowledged: None }
 }

@@ -26,7 +26,7 @@ pub enum WorkerCommand {
     /// The subscription is now this one.
     Changed(Arc<Subscription>),
     /// Attempt this delivery when it is due.
-    Retry(Box<Retry>),
+    Retry(Box<RedrivenDelivery>),
     /// Attempt this old match as soon as live traffic leaves room, and say what came of it.
     Replay(Box<ReplayedMatch>),
     /// Attempt nothing more of this replay.
@@ -39,6 +39,15 @@ pub enum WorkerCommand {
     Turn(Box<TurnQuestion>),
     /// Give up these deliveries, as far as they still wait for another attempt.
     Drop(Box<RetriesToDrop>),
+}
+
+/// A delivery that was given up and waits for another attempt now.
+#[derive(Debug)]
+pub struct RedrivenDelivery {
+    /// What waits.
+    pub retry: Retry,
+    /// The subject of its event, whose order it keeps to.
+    pub subject: Option<Subject>,
 }
 
 /// Whether a numbered match waits for its turn, asked of its worker.
@@ -115,6 +124,8 @@ pub struct WorkerStanding {
     pub blocked: usize,
     /// The oldest of those that wait, but for those of replays.
     pub oldest_retry: Option<OldestRetry>,
+    /// When the match was accepted that is attempted next, if nothing but room for it is missing.
+    pub next_accepted: Option<Timestamp>,
 }
 
 impl From<&Retry> for OldestRetry {
@@ -133,8 +144,17 @@ impl WorkerStanding {
         (retrying, oldest_retry): (usize, Option<OldestRetry>),
     ) -> Self {
         let Cursor { settled, sequence, chain, .. } = *cursor;
-        let (scanned, open, blocked) = (settled, 0, 0);
-        Self { scanned, settled, sequence, chain, open, retrying, blocked, oldest_retry }
+        Self {
+            scanned: settled,
+            settled,
+            sequence,
+            chain,
+            open: 0,
+            retrying,
+            blocked: 0,
+            oldest_retry,
+            next_accepted: None,
+        }
     }
 
     /// Events that its consumer does not have yet, of those that were looked at: in flight or not

@@ -2,26 +2,31 @@
 //! count of what is settled.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::deliver::limits::{AttemptLimiter, BreakerPhase, Permit, Traffic, Wait};
-use crate::deliver::outcome::{Delivery, Verdict};
+use crate::deliver::outcome::Delivery;
+use crate::deliver::worker::aside::Aside;
 use crate::deliver::worker::expiry::Expiry;
-use crate::deliver::worker::in_flight::{Ended, InFlight};
+use crate::deliver::worker::in_flight::InFlight;
 use crate::deliver::worker::match_source::{FoundMatch, MatchSource};
 use crate::deliver::worker::order::Order;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
+use crate::deliver::worker::subject_queues::SubjectQueues;
 use crate::deliver::worker::unwritten::Unwritten;
+use crate::deliver::worker::withheld_retries::Unheard;
 use crate::deliver::worker::{
     DeliveryContext, Inbox, KeptDeliveries, OldestRetry, Progress, ReplayTicket, SubjectTurn,
-    TurnQuestion, WorkerCommand, WorkerEnds, WorkerStanding, recall,
+    TurnQuestion, WorkerCommand, WorkerEnds, WorkerStanding,
 };
 use crate::event::Timestamp;
-use crate::eventlog::{Cursor, DeliveryKey, Retry};
+use crate::eventlog::{Cursor, DeliveryKey};
 use crate::subscriptions::Subscription;
 
 /// Retries that one subscription may have waiting; beyond them its backlog stays behind the cursor.
@@ -30,8 +35,6 @@ const MOST_RETRIES: usize = 1000;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How often an idle courier moves its cursor past entries that do not match.
 const IDLE_TICK: Duration = Duration::from_secs(5);
-/// How long a delivery waits when its attempt could not even be made.
-const AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// The worker of one subscription.
 pub struct Courier<'a> {
@@ -59,10 +62,14 @@ pub struct Courier<'a> {
     /// Whether the last attempt that began was not a first one.
     was_again: bool,
     pub(super) order: Order,
+    /// What waits in which queue, while it is found out.
+    pub(super) laying: Aside<SubjectQueues>,
     /// When it was told that every attempt fails.
     pub(super) told: Option<Timestamp>,
     /// Whether what waits has to be held against what the consumer may hear.
     pub(super) is_entitled_anew: bool,
+    /// Which retries may not be made, while it is found out.
+    pub(super) unheard: Aside<Unheard>,
     /// Matches that were given up unasked since the ledger was written.
     pub(super) withheld: usize,
     pub(super) unwritten: Unwritten,
@@ -112,8 +119,10 @@ impl<'a> Courier<'a> {
             replays_waiting: None,
             was_again: false,
             order,
+            laying: Aside::Idle,
             told: None,
             is_entitled_anew: true,
+            unheard: Aside::Idle,
             withheld: 0,
             unwritten: Unwritten::default(),
         })
@@ -130,11 +139,17 @@ impl<'a> Courier<'a> {
             tokio::select! {
                 () = stopping.cancelled() => break,
                 command = self.ends.commands.recv() => match command {
-                    Some(command) => Box::pin(self.obey(command)).await,
+                    Some(command) => self.obey(command),
                     None => break,
                 },
-                Some(ended) = self.in_flight.next() => self.finish(&ended),
+                Some(ended) = self.in_flight.next() => self.finish(ended),
                 () = self.match_source.arrival() => {}
+                () = poll_fn(|context| {
+                    let found = self.laying.poll_end(context).is_ready()
+                        | self.unheard.poll_end(context).is_ready()
+                        | self.expiry.poll_arrival(context).is_ready();
+                    if found { Poll::Ready(()) } else { Poll::Pending }
+                }) => {}
                 () = self.unwritten.written(&self.subscription.id) => {}
                 // The sender lives as long as the limiter.
                 Ok(()) = self.health.changed() => {}
@@ -142,7 +157,7 @@ impl<'a> Courier<'a> {
             }
         }
         while let Some(ended) = self.in_flight.next().await {
-            self.finish(&ended);
+            self.finish(ended);
         }
         // What ended while stopping is settled, too, and need not be delivered again.
         self.note();
@@ -168,8 +183,8 @@ impl<'a> Courier<'a> {
     async fn fill(&mut self) {
         self.match_source.rest();
         self.expire().await;
-        self.lay_queues().await;
-        self.withhold_waiting().await;
+        self.lay_queues();
+        self.withhold_waiting();
         loop {
             let now = self.context.clock.now();
             self.waiting = if self.attempts() {
@@ -184,7 +199,7 @@ impl<'a> Courier<'a> {
             let Some(next) = self.choose(now).await else { break };
             match (self.limiter.enter(Traffic::Live, now), next) {
                 (Ok(permit), Next::First) => self.attempt_first(permit),
-                (Ok(permit), Next::Again) => self.attempt_again(permit).await,
+                (Ok(permit), Next::Again) => self.attempt_again(permit),
                 (Err(wait), _) => {
                     self.waiting = Some(wait);
                     break;
@@ -205,7 +220,8 @@ impl<'a> Courier<'a> {
     /// Matches that wait for a sink that is not asked wait in the log, not in memory.
     fn unburden(&mut self, now: Timestamp) {
         let is_open = || matches!(self.limiter.flow(now).phase, BreakerPhase::Open { .. });
-        if !self.subscription.state.delivers() || is_open() {
+        // What is being read is wanted by what gives up the oldest.
+        if !self.match_source.is_reading() && (!self.subscription.state.delivers() || is_open()) {
             self.match_source.let_go(self.progress.scanned());
         }
     }
@@ -230,9 +246,7 @@ impl<'a> Courier<'a> {
         if self.order.is_ready() {
             return true;
         }
-        // What is given up and cannot be written would only pile up.
-        let held = self.ends.held || self.unwritten.is_waiting();
-        if held || self.retries.live() >= MOST_RETRIES || self.order.bytes() >= MOST_BYTES {
+        if !self.takes_more() {
             return false;
         }
         if self.match_source.is_empty() {
@@ -240,6 +254,13 @@ impl<'a> Courier<'a> {
             return self.match_source.gather(&self.subscription).await;
         }
         true
+    }
+
+    /// Whether further matches may be numbered.
+    fn takes_more(&self) -> bool {
+        // What is given up and cannot be written would only pile up.
+        let held = self.ends.held || self.unwritten.is_waiting();
+        !held && self.retries.live() < MOST_RETRIES && self.order.bytes() < MOST_BYTES
     }
 
     fn attempt_first(&mut self, permit: Permit) {
@@ -278,61 +299,7 @@ impl<'a> Courier<'a> {
         self.retries.contains(key) || self.in_flight.is_again(key) || self.order.is_dead(key)
     }
 
-    async fn attempt_again(&mut self, permit: Permit) {
-        let now = self.context.clock.now();
-        let Some(retry) = self.retries.take_due(now) else { return permit.give_back() };
-        let found = recall(&self.context.store, &retry).await;
-        let Ok(Some(entry)) = found else {
-            tracing::error!(
-                event.id = %retry.key.event,
-                subscription.id = %retry.key.subscription,
-                "Cannot read event {} for another attempt", retry.key.event,
-            );
-            match found {
-                // It is kept nowhere any more, and will not be.
-                Ok(_) => {
-                    self.order.abandon(&retry, &mut self.retries);
-                    self.context.ledger.settle(retry.key);
-                }
-                Err(_) => self.retries.insert(Retry { due: now.after(AFTER_PANIC), ..retry }),
-            }
-            return permit.give_back();
-        };
-        let delivery = Delivery::of_retry(&self.subscription, entry, &retry);
-        if !self.context.attempter.may_send(&self.subscription, &delivery.entry) {
-            self.withhold_again(&retry, &delivery);
-            return permit.give_back();
-        }
-        self.order.begin(&delivery);
-        self.in_flight.launch(delivery, permit);
-    }
-
-    fn finish(&mut self, ended: &Ended) {
-        let (delivery, now) = (&ended.delivery, self.context.clock.now());
-        let retry = match ended.result.map(|result| result.verdict) {
-            Some(Verdict::Retry { due }) => Some(due),
-            Some(Verdict::Delivered | Verdict::GiveUp(_)) => None,
-            None => {
-                let due = now.after(AFTER_PANIC);
-                let first = delivery.first_attempt.unwrap_or(now);
-                self.context.ledger.retry(delivery.to_retry(first, due));
-                Some(due)
-            }
-        };
-        if let Some(due) = retry {
-            self.retries.insert(delivery.to_retry(delivery.first_attempt.unwrap_or(now), due));
-        }
-        // The first attempt of a live delivery settles its place in line, whatever came of it.
-        if let (Some((sequence, _)), None) = (delivery.link, delivery.first_attempt) {
-            self.progress.settle(sequence);
-        }
-        let verdict = ended.result.map(|result| result.verdict);
-        self.tell_replay(delivery, verdict);
-        self.follow_order(delivery, verdict);
-        self.tell_failing(now);
-    }
-
-    async fn obey(&mut self, command: WorkerCommand) {
+    fn obey(&mut self, command: WorkerCommand) {
         match command {
             // Whoever asked and has gone will not change anything, and nobody would let go.
             WorkerCommand::Hold(held) => self.ends.held = held.send(()).is_ok(),
@@ -347,12 +314,15 @@ impl<'a> Courier<'a> {
                 self.health = self.limiter.watch();
                 self.change_order(&subscription);
                 self.subscription = subscription;
+                self.laying.forget();
                 self.ends.held = false;
                 self.is_entitled_anew = true;
                 self.expiry = Expiry::new();
                 self.match_source.start_over(self.progress.scanned());
             }
-            WorkerCommand::Retry(retry) => self.take_up(*retry).await,
+            WorkerCommand::Retry(redriven) => {
+                self.take_up(redriven.retry, redriven.subject.as_ref())
+            }
             WorkerCommand::Replay(replayed) => self.take_replayed(*replayed),
             WorkerCommand::EndReplay(replay) => self.end_replay(&replay),
             WorkerCommand::Nudge => self.limiter.nudge(),
@@ -381,6 +351,19 @@ impl<'a> Courier<'a> {
         }
     }
 
+    /// When the match was accepted that waits for a permit, if one does.
+    fn next_accepted(&self) -> Option<Timestamp> {
+        let ready = self.order.first_ready().map(|delivery| delivery.entry.accepted);
+        let next = ready.or_else(|| {
+            let next = self.match_source.first().filter(|_| self.takes_more());
+            next.map(|entry| entry.accepted)
+        });
+        // While a page is read, what comes next is hardly later than what came last.
+        let before = || self.ends.standing.borrow().next_accepted;
+        let next = next.or_else(|| before().filter(|_| self.match_source.is_reading()));
+        next.filter(|_| self.attempts())
+    }
+
     fn stand(&self) -> WorkerStanding {
         let (sequence, chain) = self.progress.newest();
         WorkerStanding {
@@ -392,6 +375,7 @@ impl<'a> Courier<'a> {
             retrying: self.retries.len(),
             blocked: self.order.blocked(),
             oldest_retry: self.retries.oldest().map(OldestRetry::from),
+            next_accepted: self.next_accepted(),
         }
     }
 }

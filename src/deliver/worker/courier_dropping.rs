@@ -8,6 +8,7 @@ impl Courier<'_> {
     /// behind them in the order of a subject goes on: someone has decided.
     pub(super) fn drop_retries(&mut self, wanted: RetriesToDrop) {
         let now = self.context.clock.now();
+        self.laying.forget();
         let mut dropped = 0;
         for (key, entry) in wanted.deliveries {
             let Some(retry) = self.retries.remove(&key) else { continue };

@@ -1,12 +1,13 @@
 //! Keeps the courier to the order that its subscription asks for.
 
 use crate::deliver::outcome::{Delivery, Reason, Verdict, rank};
+use crate::deliver::worker::Courier;
+use crate::deliver::worker::laying_queues::begin_to_lay;
 use crate::deliver::worker::order::Rule;
-use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::subject_queues::{QueueKey, SubjectQueues};
-use crate::deliver::worker::{Courier, DeliveryContext, recall};
-use crate::eventlog::{DeadLetterQuery, DeliveryKey, LogError, Page, Retry};
-use crate::subscriptions::{OnDeadLetter, Subscription};
+use crate::event::Subject;
+use crate::eventlog::{DeliveryKey, Retry};
+use crate::subscriptions::Subscription;
 
 impl Courier<'_> {
     /// Lets whose turn it is in a queue go.
@@ -36,24 +37,33 @@ impl Courier<'_> {
 
     /// Takes up a delivery that others bring: of a replay, or redriven. The latter goes before
     /// those that wait in its queue, because its number is lower.
-    pub(super) async fn take_up(&mut self, retry: Retry) {
-        let queue_key = match self.order.queues() {
-            Some(queues) => match queues.of_dead(&retry.key) {
-                Some(queue_key) => Some(queue_key),
-                None => queue_key_of(&self.context, &retry).await.ok().flatten(),
-            },
-            None => None,
-        };
+    pub(super) fn take_up(&mut self, retry: Retry, subject: Option<&Subject>) {
+        let queue_key = QueueKey::named(retry.key.replay.as_ref(), subject);
+        self.wait_again(retry, Some(queue_key));
+    }
+
+    /// Lets a delivery wait for another attempt, in its queue if there are queues.
+    pub(super) fn wait_again(&mut self, retry: Retry, queue_key: Option<QueueKey>) {
         let (key, sequence) = (retry.key.clone(), rank(retry.link, retry.position));
         self.retries.insert(retry);
+        self.laying.forget();
         if let (Some(queue_key), Some(queues)) = (queue_key, self.order.queues_mut()) {
             queues.wait(queue_key, sequence, key);
             self.turn(queue_key);
         }
     }
 
+    /// Lets what waits behind a delivery go on that will not be attempted again.
+    pub(super) fn end_again(&mut self, retry: &Retry, queue_key: Option<QueueKey>) {
+        if let (Some(queue_key), Some(queues)) = (queue_key, self.order.queues_mut()) {
+            queues.end(queue_key, rank(retry.link, retry.position));
+            self.turn(queue_key);
+        }
+    }
+
     /// Lets the events behind a dead letter go on.
     pub(super) fn dismiss(&mut self, key: &DeliveryKey) {
+        self.laying.forget();
         if key.replay.is_none()
             && let Some(queue_key) =
                 self.order.queues_mut().and_then(|queues| queues.dismiss(key.event))
@@ -76,18 +86,14 @@ impl Courier<'_> {
         self.retries.let_all_go();
     }
 
-    /// Finds out what waits in which queue, if that is not known and nothing is in flight.
-    pub(super) async fn lay_queues(&mut self) {
-        if self.order.is_known() || !self.in_flight.is_empty() {
-            return;
+    /// Has it found out what waits in which queue, if that is not known and nothing is in flight.
+    pub(super) fn lay_queues(&mut self) {
+        if let Some(queues) = self.laying.take() {
+            self.enter_queues(queues);
         }
-        match queues_kept(&self.context, &self.subscription, &self.retries).await {
-            Ok(queues) => self.enter_queues(queues),
-            Err(error) => tracing::error!(
-                subscription.id = %self.subscription.id,
-                error = &error as &dyn std::error::Error,
-                "Cannot read what waits for subscription {}; trying again", self.subscription.id,
-            ),
+        if !self.order.is_known() && self.in_flight.is_empty() && self.laying.is_idle() {
+            let (of, waiting) = ((&self.context, &self.subscription), self.retries.iter());
+            begin_to_lay(&mut self.laying, of, waiting.cloned().collect());
         }
     }
 
@@ -111,55 +117,6 @@ impl Courier<'_> {
                 if let Some(ticket) = self.tickets.get(&key) {
                     ticket.wait_behind();
                 }
-            }
-        }
-    }
-}
-
-async fn queue_key_of(
-    context: &DeliveryContext,
-    retry: &Retry,
-) -> Result<Option<QueueKey>, LogError> {
-    let entry = recall(&context.store, retry).await?;
-    Ok(entry.map(|entry| QueueKey::of(retry.key.replay.as_ref(), &entry.event)))
-}
-
-/// Reads the queues of retries and, where they hold queues up, of dead letters.
-async fn queues_kept(
-    context: &DeliveryContext,
-    subscription: &Subscription,
-    retries: &Retries,
-) -> Result<SubjectQueues, LogError> {
-    let blocks = subscription.on_dead_letter() == OnDeadLetter::Block;
-    let mut queues = SubjectQueues::new(blocks);
-    for retry in retries.iter() {
-        // An event that is nowhere any more holds nobody up.
-        if let Some(queue_key) = queue_key_of(context, retry).await? {
-            queues.wait(queue_key, rank(retry.link, retry.position), retry.key.clone());
-        }
-    }
-    if !blocks {
-        return Ok(queues);
-    }
-    // What was given up a moment ago must be there to be found.
-    context.ledger.try_flush().await?;
-    let mut query = DeadLetterQuery::all(subscription.id.clone());
-    loop {
-        let page = context.store.dead_letters.dead_letters(&query, Page::default()).await?;
-        let Some(last) = page.last() else { return Ok(queues) };
-        query.after = last.id;
-        for letter in &page {
-            // What was never offered holds nobody up: it is no failure that someone has to look
-            // into. Nor does what may not be heard, which nobody can bring back.
-            // Of what was dropped someone has decided already.
-            let holds_nobody =
-                [Reason::Expired, Reason::Undecided, Reason::NotEntitled, Reason::Dropped]
-                    .map(Reason::word)
-                    .contains(&&*letter.reason);
-            if let (Some((sequence, _)), None, false) =
-                (letter.link, &letter.key.replay, holds_nobody)
-            {
-                queues.die(QueueKey::of(None, &letter.event), sequence, letter.event.id);
             }
         }
     }

@@ -1,34 +1,30 @@
 //! Gives up what the consumer of a courier may not hear any more.
 
 use crate::deliver::outcome::Delivery;
-use crate::deliver::worker::{Courier, recall};
+use crate::deliver::worker::Courier;
+use crate::deliver::worker::withheld_retries::{SLICE, begin_to_look};
 use crate::eventlog::Retry;
 
-/// So many matches are given up before the ledger is written: it sets the pace where many are.
-const SLICE: usize = 256;
-
 impl Courier<'_> {
-    /// Gives up the deliveries that wait for another attempt and may not have one, also while
-    /// nothing is attempted.
-    pub(super) async fn withhold_waiting(&mut self) {
-        let everything = self.subscription.newest_entitlement().is_none_or(|it| it.is_everything());
-        if !std::mem::take(&mut self.is_entitled_anew) || everything {
-            return;
-        }
-        let waiting: Vec<Retry> = self.retries.iter().cloned().collect();
-        for retry in waiting {
-            match recall(&self.context.store, &retry).await {
-                Ok(Some(entry)) if !self.context.attempter.may_send(&self.subscription, &entry) => {
-                    let delivery = Delivery::of_retry(&self.subscription, entry, &retry);
-                    self.retries.remove(&retry.key);
+    /// Gives up the deliveries that wait for another attempt and may not have one, also while nothing is
+    /// attempted: each time that what the consumer may hear has changed. What was attempted meanwhile was
+    /// held against it then.
+    pub(super) fn withhold_waiting(&mut self) {
+        if let Some(found) = self.unheard.take() {
+            self.is_entitled_anew |= found.has_more;
+            for (retry, delivery) in found.deliveries {
+                if self.retries.remove(&retry.key).is_some() {
                     self.withhold_again(&retry, &delivery);
                 }
-                Ok(_) => {}
-                // It is held against it again before its attempt, and with the next look.
-                Err(_) => self.is_entitled_anew = true,
             }
+            self.laying.forget();
+            self.write_withheld();
         }
-        self.write_withheld();
+        let everything = self.subscription.newest_entitlement().is_none_or(|it| it.is_everything());
+        if std::mem::take(&mut self.is_entitled_anew) && !everything {
+            let (of, waiting) = ((&self.context, &self.subscription), self.retries.iter());
+            begin_to_look(&mut self.unheard, of, waiting.cloned().collect());
+        }
     }
 
     /// Settles a match that was numbered just now.
@@ -43,7 +39,7 @@ impl Courier<'_> {
         self.order.abandon(retry, &mut self.retries);
     }
 
-    fn give_up_withheld(&mut self, delivery: &Delivery) {
+    pub(super) fn give_up_withheld(&mut self, delivery: &Delivery) {
         self.context.ledger.give_up(delivery.withheld(self.context.clock.now()));
         self.context.attempter.withheld(&self.subscription, 1);
         self.withheld += 1;

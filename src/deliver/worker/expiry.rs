@@ -3,17 +3,19 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::deliver::limits::BacklogLimit;
 use crate::deliver::outcome::Reason;
+use crate::deliver::worker::log_page::LogPage;
 use crate::deliver::worker::match_source::{FoundMatch, MatchSource, matches_of};
 use crate::deliver::worker::next_check::NextCheck;
 use crate::deliver::worker::order::Order;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::{DeliveryContext, Progress};
 use crate::event::{ChainValue, Timestamp};
-use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Entry, Page, Position};
+use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Entry, Position};
 use crate::subscriptions::Subscription;
 
 /// Matches that are given up together; others are served before the next.
@@ -31,6 +33,8 @@ pub(super) struct Expiry {
     ahead: VecDeque<Position>,
     /// How far they were counted.
     counted: Position,
+    /// What is counted next.
+    page: LogPage,
 }
 
 /// What of a courier a look at its backlog needs.
@@ -51,18 +55,24 @@ pub(super) struct Backlog<'a> {
 
 impl Expiry {
     /// Looks at once.
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             next: NextCheck::at_once(),
             has_more: false,
             ahead: VecDeque::new(),
             counted: Position::START,
+            page: LogPage::default(),
         }
     }
 
     /// Whether there is more to give up at once.
     pub(super) const fn has_more(&self) -> bool {
         self.has_more
+    }
+
+    /// Is ready once what is counted next is read.
+    pub(super) fn poll_arrival(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.page.poll_arrival(context)
     }
 
     /// Gives up what is due, in the order of the log, as it would have been delivered: numbered, and
@@ -83,11 +93,18 @@ impl Expiry {
         let mut is_searching = false;
         while taken < SLICE {
             let Some(oldest) = backlog.oldest().await else {
+                if backlog.match_source.is_reading() {
+                    return letters;
+                }
                 is_searching = backlog.match_source.has_more();
                 break;
             };
             let is_old = limit.age.is_some_and(|age| now.since(oldest.accepted) > age);
-            if !is_old && !self.is_too_long(&backlog, limit.events, &oldest).await {
+            let is_over = is_old || self.is_too_long(&backlog, limit.events, &oldest).await;
+            if self.page.is_reading() {
+                return letters;
+            }
+            if !is_over {
                 due = limit.due(oldest.accepted);
                 break;
             }
@@ -100,7 +117,7 @@ impl Expiry {
         letters
     }
 
-    /// Whether more matches wait than may, counted as far as it takes to know.
+    /// Whether more matches wait than may, counted as far as it takes to know and was read.
     async fn is_too_long(
         &mut self,
         backlog: &Backlog<'_>,
@@ -108,7 +125,7 @@ impl Expiry {
         oldest: &Entry,
     ) -> bool {
         let Some(most) = most else { return false };
-        let (log, head) = (&backlog.context.store.log, backlog.context.store.log.head());
+        let head = backlog.context.store.log.head();
         // Not all that is in the log matches, so no more than this can wait.
         if head.0.saturating_sub(oldest.position.0) < most {
             return false;
@@ -119,7 +136,9 @@ impl Expiry {
         self.counted = self.counted.max(known);
         let waiting = |ahead: usize| (found + ahead) as u64;
         while waiting(self.ahead.len()) <= most && self.counted < head {
-            let Ok(entries) = log.read(self.counted, Page::default()).await else { return false };
+            let Some(Ok(entries)) = self.page.after(backlog.context, self.counted) else {
+                return false;
+            };
             let Some(last) = entries.last() else { break };
             self.counted = last.position;
             let found = matches_of(&backlog.context.decider, backlog.subscription, &entries).await;

@@ -1,14 +1,16 @@
 //! Finds the matches of one subscription in log order, in its inbox or in the log.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::deliver::worker::inbox::Taken;
+use crate::deliver::worker::log_page::LogPage;
 use crate::deliver::worker::{DeliveryContext, Inbox};
-use crate::eventlog::{Entry, Page, Position};
+use crate::eventlog::{Entry, Position};
 use crate::subscriptions::Subscription;
 
 /// Matches that are taken out of the inbox at once.
@@ -34,29 +36,25 @@ pub(super) struct MatchSource {
     known: Position,
     /// Whether there is more of the log to read at once.
     has_more: bool,
+    /// The page after what is known, once it is wanted.
+    page: LogPage,
     /// The entry after what is known, while it is decided beside everything else.
     undecided: Option<UndecidedEntry>,
 }
 
-/// An entry that nothing after it can be numbered before.
+/// An entry that nothing after it can be numbered before. Nobody waits for one that is dropped: it leaves the
+/// line.
 struct UndecidedEntry {
     entry: Arc<Entry>,
-    deciding: JoinHandle<Result<EntryDecision, NotDecided>>,
+    deciding: AbortOnDropHandle<Result<EntryDecision, NotDecided>>,
     decided: Option<Result<EntryDecision, NotDecided>>,
-}
-
-/// Nobody waits for it any more: it leaves the line.
-impl Drop for UndecidedEntry {
-    fn drop(&mut self) {
-        self.deciding.abort();
-    }
 }
 
 impl MatchSource {
     /// Starts after `known`.
     pub(super) fn new(context: Arc<DeliveryContext>, inbox: Arc<Inbox>, known: Position) -> Self {
-        let (queue, undecided) = (VecDeque::new(), None);
-        Self { context, inbox, queue, known, has_more: false, undecided }
+        let (queue, page) = (VecDeque::new(), LogPage::default());
+        Self { context, inbox, queue, known, has_more: false, page, undecided: None }
     }
 
     /// How far the log is known once everything found is taken.
@@ -67,6 +65,11 @@ impl MatchSource {
     /// Whether there is more of the log to read at once.
     pub(super) const fn has_more(&self) -> bool {
         self.has_more
+    }
+
+    /// Whether what comes next is being read.
+    pub(super) fn is_reading(&self) -> bool {
+        self.page.is_reading()
     }
 
     /// Forgets that there was more to read, until the next look.
@@ -98,7 +101,7 @@ impl MatchSource {
         next
     }
 
-    /// Waits until the inbox has something, or what was undecided is decided.
+    /// Waits until the inbox has something, a page is read, or what was undecided is decided.
     ///
     /// Cancel safe.
     pub(super) async fn arrival(&mut self) {
@@ -108,17 +111,23 @@ impl MatchSource {
                 let decided = (&mut undecided.deciding).await;
                 undecided.decided = Some(decided.unwrap_or(Err(NotDecided)));
             }
+            _ if self.page.is_reading() => poll_fn(|context| self.page.poll_arrival(context)).await,
             _ => self.inbox.arrival().await,
         }
     }
 
-    /// Looks for further matches once everything found is taken; says whether there are some.
+    /// Looks for further matches once everything found is taken; says whether there are some. What is to be
+    /// read arrives later.
     pub(super) async fn gather(&mut self, subscription: &Subscription) -> bool {
         if !self.settle_undecided() {
             return false;
         }
         if !self.queue.is_empty() {
             return true;
+        }
+        // The follower hands nothing over before what is read.
+        if self.page.is_reading() {
+            return false;
         }
         match self.inbox.take(MOST_TAKEN) {
             Taken::Matches(matches, known) => {
@@ -156,11 +165,12 @@ impl MatchSource {
         }
     }
 
-    /// Reads a page of the log; says whether there may be more.
+    /// Takes a page of the log, or begins to read it; says whether there may be more at once.
     async fn read_log(&mut self, subscription: &Subscription) -> bool {
-        let entries = match self.context.store.log.read(self.known, Page::default()).await {
-            Ok(entries) => entries,
-            Err(error) => {
+        let entries = match self.page.after(&self.context, self.known) {
+            None => return false,
+            Some(Ok(entries)) => entries,
+            Some(Err(error)) => {
                 tracing::error!(
                     subscription.id = %subscription.id,
                     error = &error as &dyn std::error::Error,
@@ -190,6 +200,7 @@ impl MatchSource {
         let asked = Arc::clone(&entry);
         let deciding = async move { decider.decide(&subscription, &asked).await };
         let deciding = self.context.tasks.spawn(deciding);
+        let deciding = AbortOnDropHandle::new(deciding);
         self.undecided = Some(UndecidedEntry { entry, deciding, decided: None });
     }
 
@@ -212,6 +223,7 @@ impl MatchSource {
     fn forget(&mut self, from: Position) {
         self.queue = VecDeque::new();
         self.known = from;
+        self.page.forget();
         // What comes of it is remembered by who decides.
         self.undecided = None;
     }

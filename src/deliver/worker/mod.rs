@@ -5,9 +5,11 @@
 //! that fetches. A cursor never passes a match whose outcome is not noted with it.
 
 mod ack_state;
+mod aside;
 mod consumer_turns;
 mod context;
 mod courier;
+mod courier_again;
 mod courier_dropping;
 mod courier_expiry;
 mod courier_order;
@@ -18,6 +20,8 @@ mod decider;
 mod expiry;
 mod in_flight;
 mod inbox;
+mod laying_queues;
+mod log_page;
 mod match_source;
 mod next_check;
 mod order;
@@ -32,12 +36,13 @@ mod sequence_checkpoints;
 mod serving;
 mod subject_queues;
 mod unwritten;
+mod withheld_retries;
 mod withholding;
 
 pub use ack_state::AckState;
 pub use context::{
-    DeliveryContext, KeptDeliveries, OldestRetry, RetriesToDrop, SubjectTurn, TurnQuestion,
-    WorkerCommand, WorkerEnds, WorkerStanding,
+    DeliveryContext, KeptDeliveries, OldestRetry, RedrivenDelivery, RetriesToDrop, SubjectTurn,
+    TurnQuestion, WorkerCommand, WorkerEnds, WorkerStanding,
 };
 pub use courier::Courier;
 pub use decider::{Decider, EntryDecision, NotDecided};

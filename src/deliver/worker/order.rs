@@ -90,11 +90,9 @@ impl Order {
         }
     }
 
-    /// Notes that a further attempt begins.
-    pub(super) fn begin(&mut self, delivery: &Delivery) {
-        if let Some(queues) = self.queues_mut() {
-            queues.begin(delivery);
-        }
+    /// Notes that a further attempt begins; says in which queue.
+    pub(super) fn begin(&mut self, retry: &Retry) -> Option<QueueKey> {
+        self.queues_mut()?.begin(retry)
     }
 
     /// Whether it is the turn of a match of a replay.
@@ -130,6 +128,11 @@ impl Order {
     /// Whether it is the turn of a match that waits.
     pub(super) fn is_ready(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    /// The oldest match whose turn it is.
+    pub(super) fn first_ready(&self) -> Option<&Delivery> {
+        self.ready.first_key_value().map(|(_, delivery)| delivery)
     }
 
     /// Takes the oldest match out whose turn it is.

@@ -1,16 +1,18 @@
 //! Gives up what a consumer has not acknowledged within the bounds of its backlog.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::deliver::limits::BacklogLimit;
 use crate::deliver::outcome::Reason;
 use crate::deliver::worker::expiry::letter_of;
+use crate::deliver::worker::log_page::LogPage;
 use crate::deliver::worker::match_source::{FoundMatch, matches_of};
 use crate::deliver::worker::next_check::NextCheck;
 use crate::deliver::worker::unwritten::Unwritten;
 use crate::deliver::worker::{AckState, DeliveryContext};
-use crate::eventlog::{LogError, Page, Position, SequenceCheckpoint};
+use crate::eventlog::{LogError, Position, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 
 /// How often a backlog is looked at that was within its bounds.
@@ -20,17 +22,24 @@ const TICK: Duration = Duration::from_secs(5);
 pub(super) struct Overdue {
     /// When it is looked at next.
     next: NextCheck,
+    /// What waits.
+    page: LogPage,
 }
 
 impl Overdue {
     /// Looks at once.
-    pub(super) const fn new() -> Self {
-        Self { next: NextCheck::at_once() }
+    pub(super) fn new() -> Self {
+        Self { next: NextCheck::at_once(), page: LogPage::default() }
+    }
+
+    /// Is ready once what waits is read.
+    pub(super) fn poll_arrival(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.page.poll_arrival(context)
     }
 
     /// Gives up the oldest matches that are due, of one page of the log, and moves what is
-    /// acknowledged past them; says whether there may be more at once. `place` is the newest match
-    /// that is numbered.
+    /// acknowledged past them, once the page is read; says whether there may be more at once. `place` is
+    /// the newest match that is numbered.
     ///
     /// # Errors
     ///
@@ -45,16 +54,22 @@ impl Overdue {
         if limit == BacklogLimit::default() || !self.next.is_due(now) {
             return Ok(false);
         }
+        let before = ack_state.acknowledged().settled;
+        if before >= place.position {
+            self.next.looked(now, now.after(TICK));
+            return Ok(false);
+        }
+        let Some(entries) = self.page.after(context, before) else { return Ok(false) };
         self.next.looked(now, now.after(TICK));
+        let entries = entries?;
         let _turn = ack_state.turn.lock().await;
         let mut cursor = ack_state.acknowledged();
-        let before = cursor.settled;
-        if before >= place.position {
-            return Ok(false);
+        if cursor.settled != before {
+            self.next.looked(now, now);
+            return Ok(true);
         }
         let waiting = ack_state.waiting(place.sequence).0;
         let mut excess = limit.events.map_or(0, |most| waiting.saturating_sub(most));
-        let entries = context.store.log.read(before, Page::default()).await?;
         let Some(last) = entries.last() else { return Ok(false) };
         let (mut through, mut is_within) = (last.position.min(place.position), false);
         let mut letters = Vec::new();

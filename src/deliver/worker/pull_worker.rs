@@ -1,6 +1,8 @@
 //! Serves one subscription without a sink: numbers its matches, and attempts nothing.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::deliver::outcome::Reason;
@@ -73,6 +75,11 @@ impl<'a> PullWorker<'a> {
                     None => break,
                 },
                 () = match_source.arrival() => {}
+                () = poll_fn(|context| {
+                    let found = self.overdue.poll_arrival(context).is_ready()
+                        | self.withholding.poll_arrival(context).is_ready();
+                    if found { Poll::Ready(()) } else { Poll::Pending }
+                }) => {}
                 () = self.unwritten.written(&self.subscription.id) => {}
                 () = self.ack_state.change() => {}
                 () = self.context.clock.sleep(wake) => {}
@@ -158,14 +165,20 @@ impl<'a> PullWorker<'a> {
         if self.ends.held || self.unwritten.is_waiting() {
             return false;
         }
-        let of = (&*self.context, &self.subscription);
+        let of = (&self.context, &self.subscription);
         let mut more =
             self.withholding.look(of, (&self.ack_state, &mut self.unwritten), self.place).await;
         if more.is_err() {
             self.withholding.look_again();
         } else if !self.unwritten.is_waiting() {
-            let late =
-                self.overdue.look(of, (&self.ack_state, &mut self.unwritten), self.place).await;
+            let late = self
+                .overdue
+                .look(
+                    (&self.context, &self.subscription),
+                    (&self.ack_state, &mut self.unwritten),
+                    self.place,
+                )
+                .await;
             more = late.map(|late| late || matches!(more, Ok(true)));
         }
         self.note();
@@ -200,7 +213,7 @@ impl<'a> PullWorker<'a> {
                 self.withholding = Withholding::new();
                 match_source.start_over(self.place.position);
             }
-            WorkerCommand::Retry(retry) => self.ack_state.bring_back(*retry),
+            WorkerCommand::Retry(redriven) => self.ack_state.bring_back(redriven.retry),
             // There is no sink, no order that a dead letter could hold up, and nobody who fetches a
             // replay: it ends with the courier that it was asked of.
             WorkerCommand::Nudge
@@ -239,5 +252,6 @@ fn stand(place: SequenceCheckpoint, ack_state: &AckState) -> WorkerStanding {
         retrying,
         blocked: 0,
         oldest_retry: ack_state.oldest_returned(),
+        next_accepted: None,
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct SubjectQueues {
     queues: HashMap<QueueKey, SubjectQueue>,
     /// Where what waits for its first attempt stands, by sequence number; nothing of replays.
     firsts: BTreeMap<u64, QueueKey>,
+    /// Where what waits among the retries stands.
+    again: BTreeMap<DeliveryKey, QueueKey>,
     /// Dead letters that hold up a queue.
     dead: BTreeMap<EventId, (QueueKey, u64)>,
     /// Bytes of live events that wait in queues.
@@ -84,8 +86,8 @@ impl QueuePlace {
 impl SubjectQueues {
     /// Starts without any queue; `blocks` says whether a dead letter holds up its queue.
     pub(super) fn new(blocks: bool) -> Self {
-        let (firsts, dead) = (BTreeMap::new(), BTreeMap::new());
-        Self { blocks, queues: HashMap::new(), firsts, dead, bytes: 0 }
+        let (firsts, again, dead) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { blocks, queues: HashMap::new(), firsts, again, dead, bytes: 0 }
     }
 
     /// Every queue in which something is in flight or waits.
@@ -126,13 +128,14 @@ impl SubjectQueues {
         None
     }
 
-    /// Notes that a further attempt at what waits has begun.
-    pub(super) fn begin(&mut self, delivery: &Delivery) {
-        let (event, sequence) = (&delivery.entry.event, delivery.rank());
-        let queue_key = QueueKey::of(delivery.replay.as_ref(), event);
+    /// Notes that a further attempt at what waits begins; says in which queue.
+    pub(super) fn begin(&mut self, retry: &Retry) -> Option<QueueKey> {
+        let queue_key = self.again.remove(&retry.key)?;
+        let sequence = rank(retry.link, retry.position);
         let queue = self.queues.entry(queue_key).or_default();
-        queue.places.insert(sequence, QueuePlace::UnderWay(event.id));
+        queue.places.insert(sequence, QueuePlace::UnderWay(retry.key.event));
         queue.in_flight = Some(sequence);
+        Some(queue_key)
     }
 
     /// Notes that a delivery waits among the retries: it has failed, was kept before a restart, or
@@ -141,6 +144,7 @@ impl SubjectQueues {
         if key.replay.is_none() {
             self.dead.remove(&key.event);
         }
+        self.again.insert(key.clone(), queue_key);
         let queue = self.queues.entry(queue_key).or_default();
         queue.leave(sequence);
         queue.places.insert(sequence, QueuePlace::Again(key));
@@ -154,7 +158,8 @@ impl SubjectQueues {
         }
         let queue = self.queues.entry(queue_key).or_default();
         queue.leave(sequence);
-        queue.places.insert(sequence, QueuePlace::Dead(event));
+        let before = queue.places.insert(sequence, QueuePlace::Dead(event));
+        self.forget(before);
         self.dead.insert(event, (queue_key, sequence));
     }
 
@@ -162,27 +167,22 @@ impl SubjectQueues {
     pub(super) fn end(&mut self, queue_key: QueueKey, sequence: u64) {
         let Some(queue) = self.queues.get_mut(&queue_key) else { return };
         queue.leave(sequence);
-        queue.places.remove(&sequence);
+        let place = queue.places.remove(&sequence);
+        self.forget(place);
+    }
+
+    fn forget(&mut self, place: Option<QueuePlace>) {
+        if let Some(QueuePlace::Again(key)) = place {
+            self.again.remove(&key);
+        }
     }
 
     /// Takes out what waits among the retries and will not be attempted any more; says of which
     /// queue. Whose turn it is there has to be asked afterwards.
     pub(super) fn abandon(&mut self, retry: &Retry) -> Option<QueueKey> {
-        let sequence = rank(retry.link, retry.position);
-        let waits = |queue: &SubjectQueue| match queue.places.get(&sequence) {
-            Some(QueuePlace::Again(key)) => *key == retry.key,
-            _ => false,
-        };
-        let queue_key =
-            self.queues.iter().find_map(|(queue_key, queue)| waits(queue).then_some(*queue_key))?;
-        self.end(queue_key, sequence);
+        let queue_key = self.again.remove(&retry.key)?;
+        self.end(queue_key, rank(retry.link, retry.position));
         Some(queue_key)
-    }
-
-    /// Finds the queue that the dead letter of an event holds up.
-    pub(super) fn of_dead(&self, key: &DeliveryKey) -> Option<QueueKey> {
-        let dead = self.dead.get(&key.event).filter(|_| key.replay.is_none());
-        dead.map(|(queue_key, _)| *queue_key)
     }
 
     /// Lets a queue go on without a dead letter that nobody wants any more; says which queue.

@@ -3,24 +3,16 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::deliver::worker::DeliveryContext;
 use crate::event::SubscriptionId;
 use crate::eventlog::LogError;
 
-/// The writing of what was given up, if there is something to write.
+/// The writing of what was given up, if there is something to write. Nobody waits for one that is dropped;
+/// what was noted is written all the same.
 #[derive(Default)]
-pub(super) struct Unwritten(Option<JoinHandle<Result<(), LogError>>>);
-
-/// Nobody waits for it any more; what was noted is written all the same.
-impl Drop for Unwritten {
-    fn drop(&mut self) {
-        if let Some(writing) = &self.0 {
-            writing.abort();
-        }
-    }
-}
+pub(super) struct Unwritten(Option<AbortOnDropHandle<Result<(), LogError>>>);
 
 impl Unwritten {
     /// Whether something waits to be written: nothing more is given up meanwhile, so that the writer
@@ -33,12 +25,12 @@ impl Unwritten {
     pub(super) fn write(&mut self, context: &DeliveryContext) {
         let (ledger, stopping) = (Arc::clone(&context.ledger), context.tasks.stopping().clone());
         // On a task of its own: who writes has to be polled, or it keeps every other writer waiting.
-        self.0 = Some(context.tasks.spawn(async move {
+        self.0 = Some(AbortOnDropHandle::new(context.tasks.spawn(async move {
             tokio::select! {
                 written = ledger.flush() => written,
                 () = stopping.cancelled() => Ok(()),
             }
-        }));
+        })));
     }
 
     /// Waits until it is written; for ever if nothing has to be.

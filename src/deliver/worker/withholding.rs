@@ -1,12 +1,16 @@
 //! Gives up what a consumer that fetches may not hear any more and has not acknowledged.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::deliver::outcome::{Delivery, Reason};
+use crate::deliver::worker::aside::Aside;
+use crate::deliver::worker::log_page::LogPage;
 use crate::deliver::worker::match_source::{FoundMatch, matches_of};
 use crate::deliver::worker::unwritten::Unwritten;
-use crate::deliver::worker::{AckState, DeliveryContext, recall};
-use crate::eventlog::{Cursor, DeadLetter, LogError, Page, SequenceCheckpoint};
+use crate::deliver::worker::withheld_retries::{Unheard, begin_to_look};
+use crate::deliver::worker::{AckState, DeliveryContext};
+use crate::eventlog::{Cursor, DeadLetter, LogError, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 
 /// Beyond so many stretches that are settled ahead of the cursor it waits until the cursor moves.
@@ -18,12 +22,22 @@ pub(super) struct Withholding {
     is_due: bool,
     /// How far it was looked at; nothing: not at all.
     reached: Option<SequenceCheckpoint>,
+    /// What is looked at next.
+    page: LogPage,
+    /// What was brought back.
+    returned: Aside<Unheard>,
 }
 
 impl Withholding {
     /// Looks at everything, at once.
-    pub(super) const fn new() -> Self {
-        Self { is_due: true, reached: None }
+    pub(super) fn new() -> Self {
+        Self { is_due: true, reached: None, page: LogPage::default(), returned: Aside::Idle }
+    }
+
+    /// Is ready once what is looked at next is read, or what was brought back is looked at.
+    pub(super) fn poll_arrival(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let (page, returned) = (self.page.poll_arrival(context), self.returned.poll_end(context));
+        if page.is_ready() || returned.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Looks on from where it came.
@@ -31,7 +45,32 @@ impl Withholding {
         self.is_due = true;
     }
 
-    /// Gives up the matches of one page of the log that may not be heard; says whether there may be
+    /// Gives up what was brought back and may not be heard any more.
+    fn give_up_returned(
+        &mut self,
+        of: (&Arc<DeliveryContext>, &Arc<Subscription>),
+        ack_state: &AckState,
+    ) {
+        let Some(found) = self.returned.take() else { return };
+        let (context, subscription) = of;
+        for (retry, delivery) in found.deliveries {
+            // It may have been acknowledged meanwhile.
+            if ack_state.take_back(retry.key.event).is_some() {
+                context.ledger.give_up(delivery.withheld(context.clock.now()));
+                context.attempter.withheld(subscription, 1);
+            }
+        }
+        if found.has_more {
+            begin_to_look(&mut self.returned, of, ack_state.returned());
+        }
+    }
+
+    /// The place after which it looks.
+    fn begin(&self, cursor: &Cursor) -> SequenceCheckpoint {
+        self.reached.filter(|at| at.position > cursor.settled).unwrap_or(cursor.place())
+    }
+
+    /// Gives up the matches of one page of the log that may not be heard, once it is read; says whether there may be
     /// more at once. `place` is the newest match that is numbered.
     ///
     /// # Errors
@@ -39,29 +78,34 @@ impl Withholding {
     /// Ours: the log failed.
     pub(super) async fn look(
         &mut self,
-        (context, subscription): (&DeliveryContext, &Arc<Subscription>),
+        (context, subscription): (&Arc<DeliveryContext>, &Arc<Subscription>),
         (ack_state, unwritten): (&AckState, &mut Unwritten),
         place: SequenceCheckpoint,
     ) -> Result<bool, LogError> {
+        self.give_up_returned((context, subscription), ack_state);
         let everything = subscription.newest_entitlement().is_none_or(|it| it.is_everything());
         if !self.is_due || everything {
             return Ok(false);
         }
-        let _turn = ack_state.turn.lock().await;
-        if self.reached.is_none() {
-            give_up_returned((context, subscription), ack_state).await?;
+        if self.reached.is_none() && self.returned.is_idle() {
+            begin_to_look(&mut self.returned, (context, subscription), ack_state.returned());
         }
-        let mut cursor = ack_state.acknowledged();
-        let mut at =
-            self.reached.filter(|at| at.position > cursor.settled).unwrap_or(cursor.place());
-        if at.position >= place.position {
+        let begin = self.begin(&ack_state.acknowledged());
+        if begin.position >= place.position {
             self.is_due = false;
             return Ok(false);
+        }
+        let Some(entries) = self.page.after(context, begin.position) else { return Ok(false) };
+        let entries = entries?;
+        let _turn = ack_state.turn.lock().await;
+        let mut cursor = ack_state.acknowledged();
+        let mut at = self.begin(&cursor);
+        if at.position != begin.position {
+            return Ok(true);
         }
         if cursor.ahead.ranges().len() > MOST_RANGES {
             return Ok(false);
         }
-        let entries = context.store.log.read(at.position, Page::default()).await?;
         let Some(last) = entries.last().map(|entry| entry.position) else {
             self.is_due = false;
             return Ok(false);
@@ -117,21 +161,4 @@ fn move_over(cursor: &mut Cursor, at: SequenceCheckpoint) {
     if cursor.sequence + 1 == at.sequence && cursor.ahead.contains(at.sequence) {
         (cursor.settled, cursor.sequence, cursor.chain) = (at.position, at.sequence, at.chain);
     }
-}
-
-/// Gives up what was brought back and may not be heard any more.
-async fn give_up_returned(
-    (context, subscription): (&DeliveryContext, &Arc<Subscription>),
-    ack_state: &AckState,
-) -> Result<(), LogError> {
-    for retry in ack_state.returned() {
-        let Some(entry) = recall(&context.store, &retry).await? else { continue };
-        if !context.attempter.may_send(subscription, &entry) {
-            let delivery = Delivery::of_retry(subscription, entry, &retry);
-            context.ledger.give_up(delivery.withheld(context.clock.now()));
-            context.attempter.withheld(subscription, 1);
-            ack_state.take_back(retry.key.event);
-        }
-    }
-    Ok(())
 }
