@@ -41,6 +41,10 @@ pub struct Config {
     /// How long the attempts of a subscription may only fail before it is paused, at least 1h.
     #[schemars(extend("x-range" = ["1h", "3650days"]))]
     pub pause_after: HumanDuration,
+    /// How long an event may wait for the gateway's own processor, while its sink would take it, before
+    /// producers are slowed down, 1 s to 1 h; `null`: they never are.
+    #[schemars(extend("x-range" = ["1s", "1h"]))]
+    pub slow_producers_after: Option<HumanDuration>,
     /// When a sink that has not proved itself is asked again.
     pub handshake: HandshakeConfig,
     /// When a sink that does not answer well is left alone.
@@ -65,6 +69,7 @@ impl Default for Config {
             maximum_rate: None,
             retries: seconds.map(|s| HumanDuration(Duration::from_secs(s))).to_vec(),
             pause_after: HumanDuration(Duration::from_hours(5 * 24)),
+            slow_producers_after: Some(HumanDuration(Duration::from_secs(2))),
             handshake: HandshakeConfig::default(),
             breaker: BreakerConfig::default(),
             backlog: BacklogConfig::default(),
@@ -115,6 +120,11 @@ impl Config {
         }
         if self.pause_after.0 < Duration::from_hours(1) {
             return Err(DeliverConfigError { setting: "pause-after", problem: "use 1h or more" });
+        }
+        let patience = Duration::from_secs(1)..=Duration::from_hours(1);
+        if self.slow_producers_after.is_some_and(|after| !patience.contains(&after.0)) {
+            let problem = "use 1s to 1h, or null";
+            return Err(DeliverConfigError { setting: "slow-producers-after", problem });
         }
         self.check_handshake()?;
         self.check_breaker()?;

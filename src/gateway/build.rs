@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use url::Url;
 
 use crate::access::Access;
@@ -62,7 +62,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         Box::pin(open_log(&config, &machine, &metrics)).await?;
     let life = (incarnations.all().current(), log_guard.is_set_back);
     let way_in = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
-    let Inward { admit, bus, rules, keys } = way_in;
+    let Inward { admit, bus, rules, keys, pacing } = way_in;
     let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock), life);
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
@@ -116,9 +116,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let parts = ReloaderParts { services: Arc::clone(&services), egress, rules, keys };
     let reloader = Arc::new(Reloader::new(parts, *running));
     let (dispatch, receipt_age) = (out.dispatch, config.log.receipts.0);
-    let signals = Mutex::new(signals);
-    let parts =
-        LoopParts { services, listener, dispatch, ledger, engine, log_guard, receipt_age, signals };
+    let log = (ledger, engine, log_guard);
+    let parts = LoopParts::new((services, listener, dispatch, pacing), log, (receipt_age, signals));
     Ok(Gateway { reloader, parts })
 }
 

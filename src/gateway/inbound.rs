@@ -12,6 +12,7 @@ use crate::event::{Blame, EventId, EventProducer, Fault, OWN_SOURCE};
 use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
 use crate::gateway::CrossingRules;
 use crate::gateway::choosing::{Choosing, undecided};
+use crate::gateway::pacing::Pacing;
 use crate::gateway::repeats::differing;
 use crate::gateway::setting_aside::{QuarantineQuotas, keep_events, set_aside};
 use crate::gateway::unwanted::Unwanted;
@@ -36,6 +37,8 @@ pub struct Inbound {
     pub metrics: Arc<Metrics>,
     /// What no publication wants.
     pub unwanted: Unwanted,
+    /// How much is taken while deliveries are behind.
+    pub pacing: Arc<Pacing>,
 }
 
 /// What one received event becomes before anything is stored.
@@ -79,6 +82,10 @@ impl Admit for Inbound {
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
         let began = Instant::now();
+        if !self.pacing.takes() && batch.iter().any(|one| one.envelope.source != OWN_SOURCE) {
+            self.metrics.counter(Metric::EventsRefused, &["busy"]).increment();
+            return vec![Err(slowed_down()); batch.len()];
+        }
         // What is put in place meanwhile decides about the next batch.
         let rules = self.rules.load_full();
         let mut prepared = Vec::with_capacity(batch.len());
@@ -306,6 +313,13 @@ impl Inbound {
 }
 
 /// Says why a publication cannot release what it once set aside.
+/// What a producer hears that is to send no faster than events are delivered.
+fn slowed_down() -> AdmitRefusal {
+    let message = "deliveries are behind what is sent; send it again in a second, and more slowly";
+    let (message, violations) = (message.to_owned(), Vec::new());
+    AdmitRefusal { fault: Fault::Later, code: "busy", message, violations }
+}
+
 fn unwanted(rules: &CrossingRules, publication: &str) -> AdmitRefusal {
     let problem = match rules.publications.get(publication) {
         Some(_) => "does not want the event any more; widen its `when`",

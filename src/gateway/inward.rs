@@ -15,6 +15,7 @@ use crate::gateway::build_error::BuildError;
 use crate::gateway::keeping_schemas::keep_schemas;
 use crate::gateway::keeping_signatures::StoredSignatures;
 use crate::gateway::machine::Machine;
+use crate::gateway::pacing::Pacing;
 use crate::gateway::setting_aside::QuarantineQuotas;
 use crate::gateway::unwanted::Unwanted;
 use crate::gateway::{Choosing, CrossingRules, Inbound};
@@ -32,6 +33,7 @@ pub(super) struct Inward {
     pub(super) bus: Bus,
     pub(super) rules: Arc<ArcSwap<CrossingRules>>,
     pub(super) keys: Arc<AccessKeys>,
+    pub(super) pacing: Arc<Pacing>,
 }
 
 /// The way in to a store, which keeps what events will name, and the embedded bus that uses it.
@@ -45,6 +47,8 @@ pub(super) async fn inward(
     let rules = rules(config, publications, gate);
     keep(&rules, store).await?;
     let rules = Arc::new(ArcSwap::from_pointee(rules));
+    let patience = config.delivery.slow_producers_after;
+    let pacing = Arc::new(Pacing::new(patience.map(|patience| patience.0)));
     let admit: Arc<dyn Admit> = Arc::new(Inbound {
         rules: Arc::clone(&rules),
         choosing: Choosing::new(config.patterns),
@@ -53,13 +57,14 @@ pub(super) async fn inward(
         quotas: quotas(config),
         metrics: Arc::clone(metrics),
         unwanted: Unwanted::new(Arc::clone(metrics), Arc::clone(clock)),
+        pacing: Arc::clone(&pacing),
     });
     let (source, keys) = (config.source.clone(), Arc::new(access_keys(config)?));
     let to = (Arc::clone(&admit), Arc::clone(metrics));
     let bus = Bus::new(source, Arc::clone(&keys), to, Arc::clone(clock), Arc::clone(entropy));
     let (keeper, kept) = StoredSignatures::of(store, clock).await?;
     let bus = bus.keeping_signatures(keeper, kept);
-    Ok(Inward { admit, bus, rules, keys })
+    Ok(Inward { admit, bus, rules, keys, pacing })
 }
 
 /// What events will name by these rules, kept before the first does.

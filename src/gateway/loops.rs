@@ -20,6 +20,7 @@ use crate::gateway::exporting::export;
 use crate::gateway::granting::tend_access;
 use crate::gateway::guarding_log::{LogGuard, watch_files};
 use crate::gateway::lagging::warn;
+use crate::gateway::pacing::{Pacing, pace};
 use crate::gateway::quotas::hold;
 use crate::gateway::retention::Retaining;
 use crate::gateway::tending_callers::tend_callers;
@@ -36,7 +37,37 @@ pub(super) struct LoopParts {
     pub(super) log_guard: LogGuard,
     /// How long receipts are kept, and the keys that check them and what they are for.
     pub(super) receipt_age: Duration,
-    pub(super) signals: Mutex<mpsc::UnboundedReceiver<DeliverySignal>>,
+    pub(super) pacing: Arc<Pacing>,
+    pub(super) signals: Mutex<Signals>,
+}
+
+type Signals = mpsc::UnboundedReceiver<DeliverySignal>;
+
+impl LoopParts {
+    /// What serves and delivers, what keeps the log, and what it is told.
+    pub(super) fn new(
+        (services, listener, dispatch, pacing): (
+            Arc<Services>,
+            TcpListener,
+            Arc<Dispatch>,
+            Arc<Pacing>,
+        ),
+        (ledger, engine, log_guard): (Arc<Ledger>, Arc<SqliteLog>, LogGuard),
+        (receipt_age, signals): (Duration, Signals),
+    ) -> Self {
+        let signals = Mutex::new(signals);
+        Self {
+            services,
+            listener,
+            dispatch,
+            ledger,
+            engine,
+            log_guard,
+            receipt_age,
+            pacing,
+            signals,
+        }
+    }
 }
 
 /// How a loop ended by itself, which ends the gateway.
@@ -91,6 +122,9 @@ impl Loops {
         self.run("retention", |of| async move {
             let (services, ledger) = (Arc::clone(&of.services), Arc::clone(&of.ledger));
             Retaining { config: services.retention, services, ledger }.run().await;
+        });
+        self.run("pacing", |of| async move {
+            pace(&of.services, &of.dispatch, &of.pacing).await;
         });
         self.run("access", |of| async move { tend_access(&of.services).await });
         self.run("handshakes", |of| async move { of.services.handshakes.run().await });

@@ -34,6 +34,7 @@ mod machine;
 mod missing_log;
 mod own_issuer;
 mod own_keys;
+mod pacing;
 mod quotas;
 mod reading_documents;
 mod reloading;

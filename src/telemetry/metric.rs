@@ -215,6 +215,8 @@ metrics! {
     SigningKeyAge: "sealway_signing_key_age_seconds", MetricKind::Gauge, ["algorithm"];
     /// How long until the credentials of a caller end, for those that end; 0 once they have.
     CallerEndsSeconds: "sealway_caller_ends_seconds", MetricKind::Gauge, ["caller"];
+    /// The share of what producers send that is taken; below 1 while deliveries wait for the gateway.
+    AdmittedShare: "sealway_admitted_share", MetricKind::Gauge, [];
     /// Requests answered, by route and status.
     Requests: "sealway_requests_total", MetricKind::Counter, ["route", "status"];
     /// Time to answer a request.

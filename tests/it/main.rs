@@ -72,6 +72,7 @@ mod dead_letters_are_bounded;
 mod events_of_a_subject_arrive_in_order;
 mod every_aws_sdk_is_a_producer;
 mod every_change_is_kept_as_an_action;
+mod deliveries_keep_pace;
 mod doctor_says_what_aws_said;
 mod every_match_is_offered;
 mod every_outgoing_request_is_plain;

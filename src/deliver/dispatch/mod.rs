@@ -20,6 +20,7 @@ mod rotating;
 mod service;
 mod standing;
 mod telling;
+mod waiting;
 mod worker_handle;
 mod workers;
 mod wrong_nonce;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::ambient::Clock;
+use crate::deliver::limits::attempt_times::AttemptTimes;
 use crate::deliver::limits::breaker::{BreakerChange, Decision, Ticket};
 use crate::deliver::limits::outage::Failures;
 use crate::deliver::limits::rate::{ParallelWindow, RateBucket, later_by_a_fifth};
@@ -50,12 +51,24 @@ pub struct Flow {
     pub allowed: u16,
     /// Whether so many are.
     pub is_full: bool,
+    /// Whether it is the sink that those in flight wait for, and not the gateway.
+    pub is_slow: bool,
     /// Whether the next attempt has to wait because of the rate.
     pub is_paced: bool,
     /// When the first attempt failed since which none has succeeded.
     pub failing_since: Option<Timestamp>,
     /// The same, if it is the sink that fails, and not one event that it refuses.
     pub sink_failing_since: Option<Timestamp>,
+}
+
+impl Flow {
+    /// Whether the rate or the sink keeps the next attempt, and not the gateway.
+    pub fn keeps(&self) -> bool {
+        self.phase != BreakerPhase::Closed
+            || self.held_until.is_some()
+            || self.is_paced
+            || (self.is_full && self.is_slow)
+    }
 }
 
 /// Lets the attempts of one subscription through.
@@ -72,6 +85,7 @@ struct State {
     window: ParallelWindow,
     live: u16,
     replayed: u16,
+    times: AttemptTimes,
     /// When the sink asked to be left alone, and until when.
     held: Option<(Timestamp, Timestamp)>,
     failures: Failures,
@@ -87,6 +101,7 @@ pub struct Permit {
     traffic: Traffic,
     round: u64,
     used: bool,
+    began: Timestamp,
     reported: bool,
 }
 
@@ -110,6 +125,7 @@ impl AttemptLimiter {
             window: ParallelWindow::new(parallel),
             live: 0,
             replayed: 0,
+            times: AttemptTimes::default(),
             held: None,
             failures: Failures::since(failing_since),
         };
@@ -167,6 +183,7 @@ impl AttemptLimiter {
             held_until: state.held(now),
             allowed: state.window.allowed(),
             is_full: state.live >= state.window.allowed(),
+            is_slow: state.times.is_of_the_sink(now),
             is_paced: state.bucket.is_some_and(|bucket| bucket.when(0, now) > now),
             failing_since: state.failures.first(),
             sink_failing_since: state.failures.of_the_sink(),
@@ -210,6 +227,7 @@ impl AttemptLimiter {
         let in_flight = state.count(traffic);
         *in_flight += 1;
         let used = *in_flight * 2 > state.window.allowed();
+        state.times.begin(now);
         let permit = Permit {
             limiter: Arc::clone(self),
             sink: Arc::clone(&state.sink),
@@ -217,6 +235,7 @@ impl AttemptLimiter {
             traffic,
             round: state.window.round(),
             used,
+            began: now,
             reported: false,
         };
         drop(state);
@@ -324,7 +343,7 @@ impl Permit {
 
     fn report(mut self, event: EventId, result: AttemptResult, now: Timestamp) {
         self.reported = true;
-        self.end((result.health, result.retry_after), now);
+        self.end((result.health, result.retry_after), Some(now));
         let mut state = self.limiter.state();
         state.follow_recovery();
         state.window.follow(result.health, self.round, self.used);
@@ -339,8 +358,14 @@ impl Permit {
         }
     }
 
-    fn end(&self, said: (Health, Option<Duration>), now: Timestamp) {
-        *self.limiter.state().count(self.traffic) -= 1;
+    /// Ends it at a moment, unless no attempt was made.
+    fn end(&self, said: (Health, Option<Duration>), now: Option<Timestamp>) {
+        {
+            let mut state = self.limiter.state();
+            *state.count(self.traffic) -= 1;
+            state.times.end(self.began, now);
+        }
+        let now = now.unwrap_or(Timestamp::EPOCH);
         let change = {
             let mut breaker = self.sink.breaker();
             let change = breaker.note(self.ticket, said, now, self.limiter.sinks.random());
@@ -359,7 +384,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if !self.reported {
-            self.end((Health::Unasked, None), Timestamp::EPOCH);
+            self.end((Health::Unasked, None), None);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Whoever wants to make an attempt asks the [`AttemptLimiter`] of its subscription and gets a
 //! [`Permit`], or learns what to wait for. What came of the attempt goes back with the permit.
 
+mod attempt_times;
 mod backlog;
 mod breaker;
 mod limiter;

@@ -44,7 +44,7 @@ impl Process {
             "issuer: {issuer}\nlisten: {}\ndata-dir: data\npublications: publications\n\
              contracts: asyncapi\nkeys: {{ directory: keys }}\nlog: {{ disk-reserve: 1 MiB, \
              disk-warn: 100, disk-refuse: 100 }}\n\
-             delivery: {{ egress: {{ allow: [127.0.0.1], plain-http: [127.0.0.1] }}{delivery} }}\n",
+             delivery: {{ slow-producers-after: null, egress: {{ allow: [127.0.0.1], plain-http: [127.0.0.1] }}{delivery} }}\n",
             config.listen
         );
         fs::write(directory.path().join("gateway.yaml"), text).unwrap();

@@ -1,0 +1,218 @@
+//! Slows producers down while deliveries fall behind for want of the gateway's own processor: what is
+//! accepted is delivered soon, and the log does not grow faster than it is read.
+//!
+//! A sink that hangs, is slow, is paused or is fetched from slows nobody: its events wait in the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::RuntimeMetrics;
+use tokio::time::Instant;
+
+use crate::api::Services;
+use crate::deliver::Dispatch;
+use crate::event::{SubscriptionId, Timestamp};
+use crate::telemetry::Metric;
+
+/// How often it is looked who waits.
+const TICK: Duration = Duration::from_millis(250);
+/// Of a thousand requests so many are taken at the least.
+const LEAST: u32 = 50;
+const ALL: u32 = 1_000;
+/// By how many of a thousand more each tick takes, once nobody waits for long.
+const STEP: u32 = 25;
+/// From which share of the time on its threads the gateway is busy, in hundredths.
+const BUSY: u128 = 80;
+
+/// How much of what producers send is taken.
+#[derive(Debug)]
+pub struct Pacing {
+    /// How long a match may wait for the gateway before producers are slowed down; nothing: for ever.
+    patience: Option<Duration>,
+    /// Of a thousand requests.
+    share: AtomicU32,
+    asked: AtomicU32,
+}
+
+impl Pacing {
+    /// Takes everything, until a match has waited for so long.
+    pub const fn new(patience: Option<Duration>) -> Self {
+        Self { patience, share: AtomicU32::new(ALL), asked: AtomicU32::new(0) }
+    }
+
+    /// Whether the next request is taken: of many, the share that is, spread evenly.
+    pub fn takes(&self) -> bool {
+        let share = self.share.load(Ordering::Relaxed);
+        if share >= ALL {
+            return true;
+        }
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) % ALL;
+        (number * share) % ALL < share
+    }
+
+    fn share(&self) -> u32 {
+        self.share.load(Ordering::Relaxed)
+    }
+
+    /// Takes less while what waits does so for too long and for no shorter than before.
+    fn follow(&self, waits: Duration, before: Duration) {
+        let share = self.share();
+        let next = if self.patience.is_none_or(|patience| waits <= patience) {
+            (share + STEP).min(ALL)
+        } else if waits + TICK / 10 > before {
+            (share * 9 / 10).max(LEAST)
+        } else {
+            share
+        };
+        self.share.store(next, Ordering::Relaxed);
+    }
+}
+
+/// Looks who waits, for ever.
+pub(super) async fn pace(services: &Services, dispatch: &Dispatch, pacing: &Arc<Pacing>) {
+    let (mut busy, mut waiting) = (BusyTime::new(), WaitingMatches::default());
+    let share = services.metrics.gauge(Metric::AdmittedShare, &[]);
+    let mut before = Duration::ZERO;
+    loop {
+        share.set(f64::from(pacing.share()) / f64::from(ALL));
+        services.clock.sleep(TICK).await;
+        let now = services.clock.now();
+        // Who waits is not asked for where the gateway has time.
+        let waits = if busy.is_busy() {
+            waiting.longest(dispatch.waiting_for_gateway(), now)
+        } else {
+            waiting = WaitingMatches::default();
+            Duration::ZERO
+        };
+        pacing.follow(waits, before);
+        before = waits;
+    }
+}
+
+/// The subscriptions with a match that could be sent: since when they have one, and when that was seen last.
+#[derive(Default)]
+struct WaitingMatches(HashMap<SubscriptionId, (Timestamp, Timestamp)>);
+
+impl WaitingMatches {
+    /// How long a match has waited at the most. What had waited already when it could be sent, because its
+    /// sink was paused or did not answer, is caught up with, and counts for nothing.
+    fn longest(
+        &mut self,
+        found: impl IntoIterator<Item = (SubscriptionId, Timestamp)>,
+        now: Timestamp,
+    ) -> Duration {
+        // Of a sink that is full for a moment nothing is forgotten.
+        self.0.retain(|_, (_, seen)| now.since(*seen) <= 4 * TICK);
+        let mut longest = Duration::ZERO;
+        for (id, accepted) in found {
+            let (since, seen) = self.0.entry(id).or_insert_with(|| (now.before(2 * TICK), now));
+            *seen = now;
+            if accepted >= *since {
+                longest = longest.max(now.since(accepted));
+            }
+        }
+        longest
+    }
+}
+
+/// How busy the threads of the gateway were since it was looked last.
+struct BusyTime {
+    runtime: RuntimeMetrics,
+    looked: Instant,
+    busy: Duration,
+}
+
+impl BusyTime {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Handle::current().metrics();
+        Self { busy: total(&runtime), runtime, looked: Instant::now() }
+    }
+
+    fn is_busy(&mut self) -> bool {
+        let (busy, looked) = (total(&self.runtime), Instant::now());
+        let worked = busy.saturating_sub(std::mem::replace(&mut self.busy, busy));
+        let passed = looked - std::mem::replace(&mut self.looked, looked);
+        is_share(worked, passed, self.runtime.num_workers())
+    }
+}
+
+fn total(runtime: &RuntimeMetrics) -> Duration {
+    (0..runtime.num_workers()).map(|worker| runtime.worker_total_busy_duration(worker)).sum()
+}
+
+fn is_share(worked: Duration, passed: Duration, workers: usize) -> bool {
+    worked.as_nanos() * 100 >= passed.as_nanos() * workers as u128 * BUSY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn id(name: &str) -> SubscriptionId {
+        name.parse().unwrap()
+    }
+
+    fn taken(pacing: &Pacing) -> usize {
+        (0..1_000).filter(|_| pacing.takes()).count()
+    }
+
+    #[test]
+    fn producers_are_slowed_while_what_waits_grows_and_not_while_it_shrinks() {
+        let pacing = Pacing::new(Some(Duration::from_secs(2)));
+        let seconds = Duration::from_secs;
+        assert_eq!(taken(&pacing), 1_000);
+        pacing.follow(seconds(2), seconds(1));
+        assert_eq!(taken(&pacing), 1_000, "it may wait for so long");
+
+        pacing.follow(seconds(3), seconds(2));
+        assert_eq!(taken(&pacing), 900);
+        pacing.follow(seconds(3), seconds(3));
+        assert_eq!(taken(&pacing), 810);
+        pacing.follow(seconds(3), seconds(4));
+        assert_eq!(taken(&pacing), 810);
+        for _ in 0..100 {
+            pacing.follow(seconds(9), seconds(8));
+        }
+        assert_eq!(taken(&pacing), 50, "nobody is shut out");
+
+        for _ in 0..38 {
+            pacing.follow(seconds(1), seconds(1));
+        }
+        assert_eq!(taken(&pacing), 1_000);
+    }
+
+    #[test]
+    fn what_is_refused_is_spread_evenly() {
+        let pacing = Pacing::new(Some(Duration::from_secs(2)));
+        pacing.share.store(500, Ordering::Relaxed);
+        let answers: Vec<bool> = (0..6).map(|_| pacing.takes()).collect();
+        assert_eq!(answers, [true, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn what_waits_longest_counts_and_what_is_caught_up_with_does_not() {
+        let mut waiting = WaitingMatches::default();
+        let at = |seconds| NOW.after(Duration::from_secs(seconds));
+        assert_eq!(waiting.longest([(id("a"), NOW), (id("b"), NOW)], NOW), Duration::ZERO);
+        // It was paused, and has an hour to catch up with.
+        let paused = (id("c"), NOW.before(Duration::from_hours(1)));
+
+        let longest = waiting.longest([(id("a"), at(1)), (id("b"), at(3)), paused], at(5));
+        assert_eq!(longest, Duration::from_secs(4));
+        assert_eq!(waiting.longest([(id("c"), at(4))], at(5)), Duration::ZERO, "before it could");
+        assert_eq!(waiting.longest([(id("c"), at(5))], at(9)), Duration::from_secs(4));
+        assert_eq!(waiting.longest([(id("a"), at(1))], at(9)), Duration::ZERO, "it waits anew");
+    }
+
+    #[test]
+    fn the_gateway_is_busy_when_most_of_its_time_is_spent() {
+        let millis = Duration::from_millis;
+        assert!(is_share(millis(400), millis(250), 2));
+        assert!(!is_share(millis(399), millis(250), 2));
+        assert!(!is_share(millis(400), millis(250), 4));
+    }
+}

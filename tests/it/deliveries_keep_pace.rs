@@ -1,0 +1,93 @@
+//! Producers that send faster than the gateway can deliver are slowed down; a sink that hangs, is slow, is
+//! paused or is fetched from slows nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sealway::ambient::HumanDuration;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::harness::{Receiver, Reply, TestGateway, eventually, order_created};
+
+async fn impatient() -> Arc<TestGateway> {
+    let impatience = Some(HumanDuration(Duration::from_secs(1)));
+    let gateway = TestGateway::with(None, |config| {
+        config.delivery.slow_producers_after = impatience;
+    });
+    Arc::new(gateway.await)
+}
+
+/// Has eight producers send as fast as they can until one is refused or the time is over; gives the refusal.
+async fn flood(gateway: &Arc<TestGateway>, span: Duration) -> Option<reqwest::Response> {
+    let end = Instant::now() + span;
+    let producers = (0..8_u64).map(|producer| {
+        let gateway = Arc::clone(gateway);
+        tokio::spawn(async move {
+            for number in 0.. {
+                if Instant::now() >= end {
+                    break;
+                }
+                let event = order_created(&format!("{producer}-{number}"), number);
+                let request = gateway.request(reqwest::Method::POST, "/events").json(&event);
+                let answer = request.send().await.unwrap();
+                if answer.status() != 202 {
+                    return Some(answer);
+                }
+            }
+            None
+        })
+    });
+    let answers = futures_util::future::join_all(producers).await;
+    answers.into_iter().find_map(Result::unwrap)
+}
+
+async fn share(gateway: &TestGateway) -> f64 {
+    let page = gateway.request(reqwest::Method::GET, "/metrics").send().await.unwrap();
+    let text = page.text().await.unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("sealway_admitted_share "));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_sink_that_hangs_or_is_slow_or_paused_or_fetched_from_slows_nobody() {
+    let gateway = impatient().await;
+    let slow = Receiver::subscribed(&gateway, "slow").await;
+    let hung = Receiver::subscribed(&gateway, "hung").await;
+    let paused = Receiver::start(&gateway, "paused").await;
+    let shown = gateway.subscribe(&paused, json!({})).await;
+    let id = shown["id"].as_str().unwrap();
+    gateway.post(&format!("/subscriptions/{id}/pause"), &json!({})).await;
+    let fetched = Receiver::start(&gateway, "fetched").await;
+    gateway.subscribe(&fetched, json!({ "sink": null, "protocol": "PULL" })).await;
+    slow.answer(Reply::After(Duration::from_millis(600)));
+    hung.answer(Reply::Hang);
+
+    let refused = flood(&gateway, Duration::from_secs(8)).await;
+
+    assert!(refused.is_none(), "{refused:?}");
+    assert!(share(&gateway).await >= 1.0);
+    hung.answer(Reply::Status(204));
+}
+
+#[tokio::test]
+async fn producers_wait_for_deliveries_that_only_the_gateway_keeps() {
+    let gateway = impatient().await;
+    let mut consumers = Vec::new();
+    for number in 0..16 {
+        consumers.push(Receiver::subscribed(&gateway, &format!("consumer-{number}")).await);
+    }
+
+    let refused = flood(&gateway, Duration::from_secs(60)).await.expect("nobody was slowed down");
+
+    assert_eq!(
+        (refused.status().as_u16(), &refused.headers()["retry-after"]),
+        (503, &"1".parse().unwrap())
+    );
+    let problem: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(problem["type"], "/problems/busy");
+    assert!(problem["detail"].as_str().unwrap().contains("deliveries are behind"), "{problem}");
+    assert!(share(&gateway).await < 1.0);
+    eventually("everything is taken again", async || (share(&gateway).await >= 1.0).then_some(()))
+        .await;
+}
