@@ -14,9 +14,7 @@ use sealway::proof::verify_bundle;
 use sealway::seal::evidence::BundleTrust;
 use sealway::seal::sign_receipt;
 
-use crate::harness::{
-    Answer, Process, Receiver, TestGateway, answer, eventually, order_created, program,
-};
+use crate::harness::{Answer, Process, Receiver, TestGateway, eventually, order_created, program};
 
 /// A consumer that fetches, with its key for receipts.
 struct Signer {
@@ -285,14 +283,6 @@ async fn the_command_line_signs_for_what_it_has_written() {
     assert_eq!(pull(&[]), [] as [String; 0]);
 }
 
-/// Calls a gateway of its own process.
-async fn call(process: &Process, key: &str, method: Method, path: &str, body: &Value) -> Answer {
-    let address = format!("{}{path}", process.issuer());
-    let request = reqwest::Client::new().request(method, address).bearer_auth(key);
-    let request = request.header("content-type", "application/cloudevents+json");
-    answer(request.json(body)).await
-}
-
 #[tokio::test]
 async fn an_event_is_signed_for_before_or_after_a_kill_and_never_acknowledged_without_its_receipt()
 {
@@ -306,22 +296,22 @@ async fn an_event_is_signed_for_before_or_after_a_kill_and_never_acknowledged_wi
     let receipts = json!({ "jwks": public(&signer.pen), "required": true });
     let wish = json!({ "sink": null, "protocol": "PULL", "config": { "receipts": receipts } });
     let document = signer.receiver.document(wish);
-    let made = call(&process, &key, Method::POST, "/subscriptions", &document).await;
+    let made = process.call_as(&key, (Method::POST, "/subscriptions"), Some(&document)).await;
     assert_eq!(made.status, 201, "{}", made.body);
     let mut sent = BTreeSet::new();
     for number in 1..=12 {
         let event = order_created(&format!("order-{number}"), number);
-        let taken = call(&process, &key, Method::POST, "/events", &event).await;
-        sent.insert(taken.body["events"][0]["eventIds"][0].as_str().unwrap().to_owned());
+        sent.insert(process.publish(&key, &event).await);
     }
 
-    let path = "/subscriptions/shop/poll";
+    let path = (Method::POST, "/subscriptions/shop/poll");
     let mut signed = BTreeMap::<String, Vec<String>>::new();
     for life in 0..4 {
         let poll = json!({ "maxEvents": 3, "returnImmediately": true });
         let sets = eventually("events wait", async || {
-            let sets = call(&process, &key, Method::POST, path, &poll).await.body["sets"].clone();
-            Some(sets.as_object().unwrap().clone()).filter(|sets| !sets.is_empty())
+            let answer = process.call_as(&key, path.clone(), Some(&poll)).await;
+            let sets = answer.body["sets"].as_object().unwrap().clone();
+            (!sets.is_empty()).then_some(sets)
         })
         .await;
         let mut receipts = json!({});
@@ -332,7 +322,7 @@ async fn an_event_is_signed_for_before_or_after_a_kill_and_never_acknowledged_wi
         }
         let ids: Vec<&String> = sets.keys().collect();
         let word = json!({ "maxEvents": 0, "ack": ids, "receipts": receipts });
-        assert_eq!(call(&process, &key, Method::POST, path, &word).await.status, 200);
+        assert_eq!(process.call_as(&key, path.clone(), Some(&word)).await.status, 200);
         // The answer has come, and what it says may be written or not.
         if life < 3 {
             process.kill();
@@ -340,15 +330,13 @@ async fn an_event_is_signed_for_before_or_after_a_kill_and_never_acknowledged_wi
         }
     }
     let poll = json!({ "returnImmediately": true });
-    let waiting = call(&process, &key, Method::POST, path, &poll).await.body["sets"].clone();
+    let waiting = process.call_as(&key, path, Some(&poll)).await.body["sets"].clone();
     let waiting: BTreeSet<String> = waiting.as_object().unwrap().keys().cloned().collect();
     let settled: BTreeSet<String> = sent.difference(&waiting).cloned().collect();
 
     let kept = eventually("each settled event has its receipt", async || {
         let path = "/subscriptions/shop/receipts?limit=1000";
-        let kept =
-            call(&process, &key, Method::GET, path, &json!({})).await.body["receipts"].clone();
-        let kept = kept.as_array().unwrap().clone();
+        let kept = process.get(&key, path).await["receipts"].as_array().unwrap().clone();
         let events: BTreeSet<String> =
             kept.iter().map(|one| one["event"].as_str().unwrap().to_owned()).collect();
         settled.is_subset(&events).then_some(kept)

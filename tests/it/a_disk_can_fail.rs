@@ -17,20 +17,12 @@ async fn begun() -> (Process, Load) {
 
 /// Works until an answer has a status.
 async fn work_until(load: &mut Load, status: u16) {
-    eventually(format!("{status} is answered"), async || {
-        let working = load.work(2, Duration::from_millis(1), &[]);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        let produced = working.end().await;
-        let refused: Vec<_> = produced.refused.keys().copied().collect();
-        assert!(refused.iter().all(|status| [500, 503].contains(status)), "{refused:?}");
-        let answered = match status {
-            202 => !produced.promised.is_empty(),
-            refusal => refused.contains(&refusal),
-        };
-        load.add(produced);
-        answered.then_some(())
-    })
-    .await;
+    let working = load.work(2, Duration::from_millis(1), &[]);
+    working.answered(status).await;
+    let produced = working.end().await;
+    let refused: Vec<_> = produced.refused.keys().copied().collect();
+    assert!(refused.iter().all(|status| [500, 503].contains(status)), "{refused:?}");
+    load.add(produced);
 }
 
 /// Everything that was acknowledged is there, and more is taken.

@@ -72,6 +72,7 @@ async fn what_was_got_is_put_and_changes_nothing() {
     let changed = put(&gateway, &consumer, &shown, &etag).await;
     assert_eq!((changed.status, &changed.body["state"]), (200, &json!("paused")));
     assert_eq!(changed.body["types"], json!(["Order.Created"]));
+    assert!(shown["credential"].is_object(), "{shown}");
     assert_eq!(changed.body["credential"], shown["credential"]);
     gateway.call(Method::POST, &format!("{SHOP}/verify"), None).await;
     let arrived = sink.arrived().pop().unwrap();

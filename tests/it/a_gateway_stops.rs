@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::ambient::SystemClock;
@@ -16,34 +17,16 @@ async fn with_an_attempt_in_flight() -> (Process, String, Receiver) {
     process.serve().await;
     let receiver = Receiver::listening("shop", process.issuer(), Arc::new(SystemClock)).await;
     let document = receiver.document(json!({ "types": ["Order.Created"] }));
-    let made = post(&process, &key, "/subscriptions", "application/json", &document).await;
-    assert_eq!(made.status(), 201);
+    let made = process.call_as(&key, (Method::POST, "/subscriptions"), Some(&document)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
     eventually("the sink is proved", async || {
-        let path = format!("{}/subscriptions/shop", process.issuer());
-        let shown = reqwest::Client::new().get(path).bearer_auth(&key).send().await.unwrap();
-        let shown: Value = shown.json().await.unwrap();
-        (shown["state"] == "active").then_some(())
+        (process.get(&key, "/subscriptions/shop").await["state"] == "active").then_some(())
     })
     .await;
     receiver.answer(Reply::Hang);
-    let event = order_created("order-1", 1);
-    let taken = post(&process, &key, "/events", "application/cloudevents+json", &event).await;
-    assert_eq!(taken.status(), 202);
+    process.publish(&key, &order_created("order-1", 1)).await;
     receiver.wait_for_arrivals(1).await;
     (process, key, receiver)
-}
-
-async fn post(
-    process: &Process,
-    key: &str,
-    path: &str,
-    media_type: &str,
-    body: &Value,
-) -> reqwest::Response {
-    let address = format!("{}{path}", process.issuer());
-    // A connection of its own for each: one that is kept open is closed by a gateway that stops.
-    let request = reqwest::Client::new().post(address).bearer_auth(key);
-    request.header("content-type", media_type).body(body.to_string()).send().await.unwrap()
 }
 
 fn tell_to_stop(process: &Process, signal: &str) {
@@ -64,8 +47,10 @@ async fn while_it_drains_it_answers_that_it_is_not_ready_and_takes_nothing() {
     .await;
     let live = reqwest::get(format!("{}/health/live", process.issuer())).await.unwrap();
     assert_eq!(live.status(), 200);
-    let event = order_created("order-2", 2);
-    let refused = post(&process, &key, "/events", "application/cloudevents+json", &event).await;
+    let request = process.request(Method::POST, "/events").bearer_auth(&key);
+    let request = request.header("content-type", "application/cloudevents+json");
+    let event = order_created("order-2", 2).to_string();
+    let refused = request.body(event).send().await.unwrap();
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     let problem: Value = refused.json().await.unwrap();

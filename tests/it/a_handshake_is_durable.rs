@@ -11,7 +11,7 @@ use sealway::event::Timestamp;
 use sealway::keys::OpeningKeyKind;
 
 use crate::harness::{
-    Answer, Posted, Process, Receiver, Said, Sink, SinkKey, TestGateway, answer, eventually,
+    Posted, Process, Receiver, Said, Sink, SinkKey, TestGateway, eventually,
     let_operational_events_cross, never_within, order_created,
 };
 
@@ -67,30 +67,19 @@ async fn stage() -> (TestGateway, ManualClock, Arc<SinkKey>) {
     (gateway, clock, key)
 }
 
-/// Calls a gateway of its own process, with any revision.
-async fn call(process: &Process, key: &str, method: Method, path: &str, body: &Value) -> Answer {
-    let address = format!("{}{path}", process.issuer());
-    let request = reqwest::Client::new().request(method, address).bearer_auth(key);
-    let request = request.header("content-type", "application/cloudevents+json");
-    answer(request.header("if-match", "*").json(body)).await
-}
-
 #[tokio::test]
 async fn a_rotated_key_survives_a_kill_in_mid_challenge_and_a_sink_that_is_away() {
     let mut gateway = Process::prepare_with(", handshake: { retries: [200ms] }");
     let admin = gateway.add_caller("admin", "admin");
     gateway.serve().await;
-    let jwks = format!("{}/.well-known/jwks.json", gateway.issuer());
-    let jwks: Value = reqwest::get(jwks).await.unwrap().json().await.unwrap();
-    let make = |kind| SinkKey::of(gateway.issuer(), &jwks, kind, Arc::new(SystemClock));
-    let (old, new) = (make(OpeningKeyKind::X25519), make(OpeningKeyKind::P256));
+    let old = SinkKey::of_process(&gateway, OpeningKeyKind::X25519).await;
+    let new = SinkKey::of_process(&gateway, OpeningKeyKind::P256).await;
     let opener = Arc::clone(&old);
     let sink = Sink::start(move |posted| opener.answer(posted)).await;
     let before = document(&sink, &[&old]);
-    assert_eq!(call(&gateway, &admin, Method::POST, "/subscriptions", &before).await.status, 201);
-    let state = async |gateway: &Process| {
-        call(gateway, &admin, Method::GET, "/subscriptions/shop", &json!({})).await.body
-    };
+    let made = gateway.call_as(&admin, (Method::POST, "/subscriptions"), Some(&before)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let state = async |gateway: &Process| gateway.get(&admin, "/subscriptions/shop").await;
     let is =
         async |gateway: &Process, word: &str| (state(gateway).await["state"] == word).then_some(());
     eventually("it is active", async || is(&gateway, "active").await).await;
@@ -99,10 +88,11 @@ async fn a_rotated_key_survives_a_kill_in_mid_challenge_and_a_sink_that_is_away(
     // The gateway dies while the sink thinks about the challenge.
     sink.hold();
     let after = document(&sink, &[&new, &old]);
-    let put = call(&gateway, &admin, Method::PUT, "/subscriptions/shop", &after).await;
+    let path = (Method::PUT, "/subscriptions/shop");
+    let put = gateway.call_as(&admin, path, Some(&after)).await;
     assert_eq!((put.status, &put.body["state"]), (200, &json!("pending")));
     let event = order_created("order-1", 1);
-    assert_eq!(call(&gateway, &admin, Method::POST, "/events", &event).await.status, 202);
+    gateway.publish(&admin, &event).await;
     sink.wait_for("/hook", asked + 1).await;
     gateway.kill();
     sink.behave(refused);

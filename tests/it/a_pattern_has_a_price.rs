@@ -11,9 +11,7 @@ use sealway::ambient::SystemClock;
 use sealway::config::Config;
 use sealway::route::PatternConfig;
 
-use crate::harness::{
-    ACCESS_SECRET, Answer, Arrival, Process, Receiver, TestGateway, answer, eventually,
-};
+use crate::harness::{ACCESS_SECRET, Answer, Arrival, Process, Receiver, TestGateway, eventually};
 
 const CONTRACT: &str = "asyncapi: 3.0.0
 info: { title: Shop, version: 1.0.0 }
@@ -195,7 +193,6 @@ async fn who_fetches_is_not_handed_what_was_given_up_and_need_not_acknowledge_it
 struct Served {
     process: Process,
     key: String,
-    client: reqwest::Client,
 }
 
 impl Served {
@@ -205,7 +202,7 @@ impl Served {
         write(&process.directory().join("publications"), PUBLICATIONS);
         let key = process.add_caller("admin", "admin");
         process.serve().await;
-        Self { process, key, client: reqwest::Client::new() }
+        Self { process, key }
     }
 
     async fn receiver(&self, name: &str) -> Receiver {
@@ -213,19 +210,11 @@ impl Served {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let address = format!("{}{path}", self.process.issuer());
-        let request = self.client.request(method, address).bearer_auth(&self.key);
-        answer(match body {
-            Some(body) => request.json(&body),
-            None => request,
-        })
-        .await
+        self.process.call_as(&self.key, (method, path), body.as_ref()).await
     }
 
     async fn get(&self, path: &str) -> Value {
-        let got = self.call(Method::GET, path, None).await;
-        assert_eq!(got.status, 200, "{}", got.body);
-        got.body
+        self.process.get(&self.key, path).await
     }
 
     async fn subscribe(&self, document: Value) {
@@ -234,11 +223,7 @@ impl Served {
     }
 
     async fn publish(&self, event: Value) {
-        let address = format!("{}/events", self.process.issuer());
-        let request = self.client.post(address).bearer_auth(&self.key);
-        let request = request.header("content-type", "application/cloudevents+json");
-        let answer = answer(request.body(event.to_string())).await;
-        assert_eq!(answer.status, 202, "{}", answer.body);
+        self.process.publish(&self.key, &event).await;
     }
 
     /// Steps that filters took at some place since the start.

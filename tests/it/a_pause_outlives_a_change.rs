@@ -10,7 +10,7 @@ use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 use sealway::keys::OpeningKeyKind;
 
 use crate::harness::{
-    Answer, Posted, Process, Receiver, Reply, Said, Sink, SinkKey, TestGateway, answer, eventually,
+    Answer, Posted, Process, Receiver, Reply, Said, Sink, SinkKey, TestGateway, eventually,
     never_within, order_created,
 };
 
@@ -224,25 +224,10 @@ async fn a_sink_that_only_failed_is_replaced_while_its_pause_lasts() {
     let mut number = 0;
     while clock.now() < began.after(Duration::from_hours(5 * 24)) {
         number += 1;
-        let before = receiver.arrivals().len();
-        gateway.order(number).await;
-        eventually("another attempt fails", async || {
-            clock.advance(Duration::from_secs(10));
-            (receiver.arrivals().len() > before).then_some(())
-        })
-        .await;
-        eventually("the failure is noted", async || {
-            shown(&gateway).await["progress"]["failingSince"].is_string().then_some(())
-        })
-        .await;
-        clock.advance(Duration::from_hours(12));
+        gateway.fail_for_half_a_day((&clock, &receiver), number).await;
     }
-    let paused = eventually("it is paused", async || {
-        clock.advance(Duration::from_mins(10));
-        let shown = shown(&gateway).await;
-        (shown["state"] == "paused").then_some(shown)
-    })
-    .await;
+    let paused = gateway.wait_for_pause(&clock).await;
+    assert!(paused["reason"].is_string(), "{paused}");
     let other = Receiver::start(&gateway, "shop").await;
 
     let changed = change(&gateway, &other.document(json!({}))).await;
@@ -259,41 +244,31 @@ async fn a_sink_that_only_failed_is_replaced_while_its_pause_lasts() {
     .await;
 }
 
-/// Calls a gateway of its own process, with any revision.
-async fn call(process: &Process, key: &str, method: Method, path: &str, body: &Value) -> Answer {
-    let address = format!("{}{path}", process.issuer());
-    let request = reqwest::Client::new().request(method, address).bearer_auth(key);
-    let request = request.header("content-type", "application/cloudevents+json");
-    answer(request.header("if-match", "*").json(body)).await
-}
-
 #[tokio::test]
 async fn a_kill_between_handshake_and_proof_keeps_both_the_pause_and_the_handshake() {
     let mut gateway = Process::prepare_with(", handshake: { retries: [200ms] }");
     let admin = gateway.add_caller("admin", "admin");
     gateway.serve().await;
-    let known = format!("{}/.well-known/jwks.json", gateway.issuer());
-    let known: Value = reqwest::get(known).await.unwrap().json().await.unwrap();
-    let key = SinkKey::of(gateway.issuer(), &known, OpeningKeyKind::X25519, Arc::new(SystemClock));
+    let key = SinkKey::of_process(&gateway, OpeningKeyKind::X25519).await;
     let opener = Arc::clone(&key);
     let sink = Sink::start(move |posted| opener.answer(posted)).await;
     let post = async |gateway: &Process, path: &str, body: &Value| {
-        call(gateway, &admin, Method::POST, path, body).await
+        gateway.call_as(&admin, (Method::POST, path), Some(body)).await
     };
     let is = async |gateway: &Process, state: &str| {
-        let shown = call(gateway, &admin, Method::GET, SHOP, &json!({})).await.body;
+        let shown = gateway.get(&admin, SHOP).await;
         (shown["state"] == state && shown.get("handshake").is_none()).then_some(shown)
     };
     let before = document(&sink, "/hook", &jwks(&[&key]));
     assert_eq!(post(&gateway, "/subscriptions", &before).await.status, 201);
     eventually("it is active", async || is(&gateway, "active").await).await;
     assert_eq!(post(&gateway, "/subscriptions/shop/pause", &json!({})).await.status, 200);
-    assert_eq!(post(&gateway, "/events", &order_created("order-1", 1)).await.status, 202);
+    gateway.publish(&admin, &order_created("order-1", 1)).await;
 
     // The gateway dies while the new sink thinks about the challenge.
     sink.hold();
     let after = document(&sink, "/new", &jwks(&[&key]));
-    let put = call(&gateway, &admin, Method::PUT, SHOP, &after).await;
+    let put = gateway.call_as(&admin, (Method::PUT, SHOP), Some(&after)).await;
     assert_eq!((put.status, &put.body["state"]), (200, &json!("paused")), "{}", put.body);
     sink.wait_for("/new", 1).await;
     gateway.kill();

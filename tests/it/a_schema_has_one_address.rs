@@ -243,15 +243,6 @@ async fn a_schema_that_events_name_means_the_same_until_its_version_is_raised() 
     }
 }
 
-/// Publishes as a caller of a process.
-async fn publish(process: &Process, key: &str, event: &Value) -> String {
-    let request = reqwest::Client::new().post(format!("{}/events", process.issuer()));
-    let request = request.header("content-type", "application/cloudevents+json").bearer_auth(key);
-    let answer = request.body(event.to_string()).send().await.unwrap();
-    let body: Value = answer.json().await.unwrap();
-    body["events"][0]["eventIds"][0].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
-}
-
 fn settled(process: &Process) -> Config {
     let directory = process.directory();
     Config {
@@ -273,7 +264,7 @@ async fn a_kill_after_the_first_event_loses_no_schema_and_check_and_start_know_w
     add(&config, "left", &contract("1.0.0", "{ type: integer }"));
     process.serve().await;
     let key = process.add_caller("producer", "publish:*");
-    publish(&process, &key, &said("left", "1", 1)).await;
+    process.publish(&key, &said("left", "1", 1)).await;
     process.kill();
 
     add(&config, "left", &contract("1.0.0", "{ type: integer, minimum: 5 }"));
@@ -302,7 +293,7 @@ async fn a_backup_holds_the_schemas_and_log_verify_reads_them() {
     let mut process = Process::prepare();
     process.serve().await;
     let key = process.add_caller("producer", "publish:*");
-    publish(&process, &key, &crate::harness::order_created("o-1", 1)).await;
+    process.publish(&key, &crate::harness::order_created("o-1", 1)).await;
     let backup = process.directory().join("backup.db");
     let copied = process.run(&["log", "backup", backup.to_str().unwrap()]);
     assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));

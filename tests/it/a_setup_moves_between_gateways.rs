@@ -4,6 +4,7 @@
 use std::fs;
 use std::process::Output;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::keys::{OpeningKey, OpeningKeyKind};
@@ -37,17 +38,13 @@ impl Side {
     }
 
     async fn get(&self, path: &str) -> Value {
-        let address = format!("{}{path}", self.process.issuer());
-        let request = reqwest::Client::new().get(address).bearer_auth(&self.key);
-        request.send().await.unwrap().json().await.unwrap()
+        self.process.get(&self.key, path).await
     }
 
     async fn post(&self, path: &str, body: &Value) -> Value {
-        let address = format!("{}{path}", self.process.issuer());
-        let request = reqwest::Client::new().post(address).bearer_auth(&self.key).json(body);
-        let answer = request.send().await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap());
-        answer.json().await.unwrap()
+        let answer = self.process.call_as(&self.key, (Method::POST, path), Some(body)).await;
+        assert!(answer.status < 300, "{path}: {}", answer.body);
+        answer.body
     }
 
     /// The names of the subscriptions that there are.
@@ -143,13 +140,7 @@ async fn what_is_exported_is_made_once_with_ids_and_secrets_of_its_own() {
         assert_eq!(of(name)["outcome"], "created", "{name}");
     }
     let key = of("billing")["secret"].as_str().unwrap();
-    let answer = reqwest::Client::new()
-        .get(format!("{}/subscriptions", to.process.issuer()))
-        .bearer_auth(key)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 200, "the caller's new key is good");
+    to.process.get(key, "/subscriptions").await;
     assert!(of("shop/shared")["secret"].is_object());
 
     assert_eq!(to.subscriptions().await, from.subscriptions().await);

@@ -10,7 +10,7 @@ use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 use sealway::keys::OpeningKeyKind;
 use sealway::seal::inspect;
 
-use crate::harness::{Answer, Process, Sink, SinkKey, TestGateway, answer, eventually, program};
+use crate::harness::{Process, Sink, SinkKey, TestGateway, answer, eventually, program};
 
 const SHOP: &str = "/subscriptions/shop";
 const DAY: Duration = Duration::from_hours(24);
@@ -165,20 +165,27 @@ async fn events_arrive_before_during_and_after_the_consumer_takes_the_new_secret
 }
 
 #[tokio::test]
-async fn a_secret_that_became_known_ends_at_once_and_bounds_hold() {
-    let (gateway, _, holder, old) = stage().await;
-    let post = async |body: Value| {
-        gateway.call(Method::POST, &format!("{SHOP}/secret"), Some(&body)).await
-    };
-    let first = rotate(&gateway, 3600).await;
-    rotate(&gateway, 3600).await;
-    rotate(&gateway, 3600).await;
-    let refused = post(json!({ "overlap": 1 })).await;
-    assert_eq!((refused.status, refused.code()), (422, "invalid"), "{}", refused.body);
-    for wrong in [json!({ "overlap": 604_801 }), json!({ "overlap": -1 }), json!({ "until": 1 })] {
-        let refused = post(wrong).await;
+async fn a_fourth_secret_beside_three_former_ones_and_a_wrong_overlap_are_refused() {
+    let (gateway, ..) = stage().await;
+    let path = format!("{SHOP}/secret");
+    let refused = async |wrong: Value| {
+        let refused = gateway.call(Method::POST, &path, Some(&wrong)).await;
         assert_eq!((refused.status, refused.code()), (422, "invalid"), "{}", refused.body);
+    };
+    for wrong in [json!({ "overlap": 604_801 }), json!({ "overlap": -1 }), json!({ "until": 1 })] {
+        refused(wrong).await;
     }
+    for _ in 0..3 {
+        rotate(&gateway, 3600).await;
+    }
+
+    refused(json!({ "overlap": 1 })).await;
+}
+
+#[tokio::test]
+async fn without_an_overlap_every_former_secret_ends_at_once() {
+    let (gateway, _, holder, old) = stage().await;
+    let first = rotate(&gateway, 3600).await;
 
     let newest = rotate(&gateway, 0).await;
 
@@ -201,13 +208,15 @@ async fn a_request_that_comes_again_is_answered_with_the_same_secret() {
     let (first, again) = (ask().await, ask().await);
 
     assert_eq!((first.status, again.status), (200, 200), "{}", again.body);
+    assert!(first.body["sharedSecret"]["keys"][0]["k"].is_string());
     assert_eq!(first.body["sharedSecret"], again.body["sharedSecret"]);
-    let etag = gateway.call(Method::GET, SHOP, None).await;
-    assert_eq!(etag.body["formerSecretUntil"], first.body["formerSecretUntil"]);
+    let shown = gateway.get(SHOP).await;
+    assert!(shown["formerSecretUntil"].is_string(), "{shown}");
+    assert_eq!(shown["formerSecretUntil"], first.body["formerSecretUntil"]);
 }
 
 #[tokio::test]
-async fn one_that_has_proved_nothing_is_asked_under_the_new_secret() {
+async fn a_sink_that_has_proved_nothing_is_challenged_under_the_new_secret_alone() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
     let holder = Holder::start().await;
@@ -228,7 +237,7 @@ async fn one_that_has_proved_nothing_is_asked_under_the_new_secret() {
 }
 
 #[tokio::test]
-async fn who_fetches_has_the_overlap_to_take_the_new_secret() {
+async fn what_is_fetched_is_sealed_under_the_former_secret_until_the_overlap_ends() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
     let fetched = json!({
@@ -255,7 +264,7 @@ async fn who_fetches_has_the_overlap_to_take_the_new_secret() {
 }
 
 #[tokio::test]
-async fn keys_of_the_consumers_own_are_not_replaced_here_and_other_keys_forget_the_former() {
+async fn keys_of_the_consumers_own_have_no_secret_to_replace_and_end_an_overlap() {
     let (gateway, clock, holder, _) = stage().await;
     rotate(&gateway, 3600).await;
     let key = SinkKey::generate(&gateway, OpeningKeyKind::X25519).await;
@@ -308,23 +317,21 @@ async fn a_kill_after_the_answer_forgets_neither_secret() {
     let mut gateway = Process::prepare();
     let admin = gateway.add_caller("admin", "admin");
     gateway.serve().await;
-    let call = async |gateway: &Process, method: Method, path: &str, body: &Value| -> Answer {
-        let address = format!("{}{path}", gateway.issuer());
-        let request = reqwest::Client::new().request(method, address).bearer_auth(&admin);
-        answer(request.json(body)).await
-    };
     let fetched = json!({
         "id": "shop", "consumer": "shop", "protocol": "PULL",
         "config": { "keys": { "sharedSecret": true } },
     });
-    assert_eq!(call(&gateway, Method::POST, "/subscriptions", &fetched).await.status, 201);
-    let made = call(&gateway, Method::POST, "/subscriptions/shop/secret", &json!({})).await;
+    let made = gateway.call_as(&admin, (Method::POST, "/subscriptions"), Some(&fetched)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let path = format!("{SHOP}/secret");
+    let made = gateway.call_as(&admin, (Method::POST, &path), Some(&json!({}))).await;
     gateway.kill();
     gateway.serve().await;
 
-    let shown = call(&gateway, Method::GET, SHOP, &json!({})).await;
+    let shown = gateway.get(&admin, SHOP).await;
 
-    assert_eq!(shown.body["formerSecretUntil"], made.body["formerSecretUntil"], "{}", shown.body);
+    assert!(made.body["formerSecretUntil"].is_string(), "{}", made.body);
+    assert_eq!(shown["formerSecretUntil"], made.body["formerSecretUntil"], "{shown}");
     gateway.stop().await;
     let kept = std::fs::read_dir(gateway.directory().join("data")).unwrap();
     let secret_key = made.body["sharedSecret"]["keys"][0]["k"].as_str().unwrap().as_bytes();

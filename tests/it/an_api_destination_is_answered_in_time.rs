@@ -60,9 +60,7 @@ async fn a_log_that_stalls_is_answered_503_in_time_and_the_repeat_is_one_event()
     assert_eq!(repeat.status, 202, "{}", repeat.body);
     let outcome = &repeat.body["events"][0];
     assert_eq!((&outcome["outcome"], &outcome["repeated"]), (&json!("repeated"), &json!(true)));
-    let found =
-        reqwest::Client::new().get(format!("{issuer}/events?envelope=e-1")).bearer_auth(&operator);
-    let found = answer(found).await;
-    assert_eq!(found.body["events"].as_array().unwrap().len(), 1, "{}", found.body);
-    assert_eq!(found.body["events"][0]["id"], outcome["eventIds"][0]);
+    let found = process.get(&operator, "/events?envelope=e-1").await;
+    assert_eq!(found["events"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(found["events"][0]["id"], outcome["eventIds"][0]);
 }

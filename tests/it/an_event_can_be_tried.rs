@@ -35,19 +35,13 @@ fn paths(publication: &Value) -> Vec<&str> {
 }
 
 async fn post(gateway: &Process, key: &str, path: &str, media_type: &str, body: &Value) -> Answer {
-    let request = reqwest::Client::new().post(format!("{}{path}", gateway.issuer()));
-    let request = request.bearer_auth(key).header("content-type", media_type);
-    answer(request.body(body.to_string())).await
-}
-
-async fn read(gateway: &Process, key: &str, path: &str) -> Value {
-    let request = reqwest::Client::new().get(format!("{}{path}", gateway.issuer()));
-    answer(request.bearer_auth(key)).await.body
+    let request = gateway.request(Method::POST, path).bearer_auth(key);
+    answer(request.header("content-type", media_type).body(body.to_string())).await
 }
 
 /// What is counted of events, whatever became of them.
 async fn counted(gateway: &Process, key: &str) -> Vec<String> {
-    let metrics = read(gateway, key, "/metrics").await;
+    let metrics = gateway.get(key, "/metrics").await;
     let of_events = |line: &&str| {
         ["sealway_events_", "sealway_violations", "sealway_duplicates", "sealway_conflicts"]
             .iter()
@@ -100,14 +94,14 @@ async fn a_dry_run_tells_everything_and_stores_counts_and_quarantines_nothing() 
     let farthest = of(&events[2], "payments/Payment.Failed");
     assert_eq!(paths(farthest), ["detail-type", "source"]);
 
-    assert_eq!(read(&gateway, &operator, "/events").await["events"], json!([]));
-    assert_eq!(read(&gateway, &operator, "/quarantine").await["quarantined"], json!([]));
+    assert_eq!(gateway.get(&operator, "/events").await["events"], json!([]));
+    assert_eq!(gateway.get(&operator, "/quarantine").await["quarantined"], json!([]));
     assert_eq!(counted(&gateway, &operator).await, before);
     let key = crosses["event"]["idempotencyKey"].clone();
-    let taken = post(&gateway, &publisher, "/events", STRUCTURED, &batch[0]).await;
+    let taken = gateway.send(&publisher, &batch[0]).await;
     let id = taken.body["events"][0]["eventIds"][0].as_str().unwrap().to_owned();
     assert_eq!(taken.body["events"][0]["repeated"], false, "nothing remembers the dry run");
-    let event = &read(&gateway, &operator, &format!("/events/{id}")).await["event"];
+    let event = &gateway.get(&operator, &format!("/events/{id}")).await["event"];
     assert_eq!(event["idempotencykey"], key, "it was told the name that it gets");
     assert_eq!(event["dataschema"], crosses["event"]["dataschema"]);
     assert_ne!(counted(&gateway, &operator).await, before);

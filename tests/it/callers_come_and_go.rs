@@ -39,6 +39,7 @@ async fn a_caller_is_told_before_its_end_and_refused_after_it_with_the_date() {
     let told = refused.body["detail"].as_str().unwrap();
     assert!(told.contains(&format!("this key ended {end}")), "{told}");
     let stranger = gateway.call_as("sealway.auditor.wrong", (Method::GET, "/actions"), None).await;
+    assert_eq!(stranger.status, 401);
     assert!(!stranger.body.to_string().contains("ended"), "a wrong key is told nothing");
 
     callers.change(&name, CallerChange { scopes: None, until: Some(None) }).await.unwrap();
@@ -102,10 +103,7 @@ async fn a_key_is_rotated_by_command_while_the_gateway_runs() {
     let mut gateway = Process::prepare();
     let first = gateway.add_caller("auditor", "audit");
     gateway.serve().await;
-    let ask = async |key: &str| {
-        let request = reqwest::Client::new().get(format!("{}/actions", gateway.issuer()));
-        answer(request.bearer_auth(key)).await.status
-    };
+    let ask = async |key: &str| gateway.call_as(key, (Method::GET, "/actions"), None).await.status;
     let listed = |gateway: &Process| {
         let listed = told(&gateway.run(&["--output", "json", "callers", "list"]));
         let listed: Value = serde_json::from_str(&listed).unwrap();

@@ -1,15 +1,12 @@
 //! Whatever the gateway or the command line asks of others says who asks, and that nothing is unpacked.
 
-use std::sync::Arc;
-
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use sealway::ambient::SystemClock;
 use sealway::keys::{OpeningKey, OpeningKeyKind};
 
 use crate::harness::{
-    Answer, Posted, Process, Said, Sink, SinkKey, WitnessProcess, answer, eventually, order_created,
+    Posted, Process, Said, Sink, SinkKey, WitnessProcess, eventually, order_created,
 };
 
 /// Answers a token, a key set, a challenge and an event, and refuses everything else.
@@ -24,13 +21,6 @@ fn answers(key: &SinkKey, posted: &Posted) -> Said {
         "/hook" if posted.method == Method::POST => key.answer(posted),
         _ => (400, json(), "{}".to_owned()),
     }
-}
-
-async fn call(gateway: &Process, admin: &str, path: &str, body: &Value) -> Answer {
-    let address = format!("{}{path}", gateway.issuer());
-    let request = reqwest::Client::new().post(address).bearer_auth(admin);
-    let request = request.header("content-type", "application/cloudevents+json");
-    answer(request.json(body)).await
 }
 
 /// What the gateway dials where, each under the name that a failure of this test gives it.
@@ -93,10 +83,7 @@ async fn every_kind_names_its_agent_and_takes_answers_as_they_are() {
     let mut gateway = prepared(&sink, &witness);
     let admin = gateway.add_caller("admin", "admin");
     gateway.serve().await;
-    let known = format!("{}/.well-known/jwks.json", gateway.issuer());
-    let known: Value = reqwest::get(known).await.unwrap().json().await.unwrap();
-    let clock = Arc::new(SystemClock);
-    let key = SinkKey::of(gateway.issuer(), &known, OpeningKeyKind::X25519, clock);
+    let key = SinkKey::of_process(&gateway, OpeningKeyKind::X25519).await;
     sink.behave(move |posted| answers(&key, posted));
 
     let shop = json!({
@@ -106,7 +93,8 @@ async fn every_kind_names_its_agent_and_takes_answers_as_they_are() {
         } },
         "config": { "keys": { "jwksUri": sink.at("/jwks.json") } },
     });
-    let made = call(&gateway, &admin, "/subscriptions", &shop).await;
+    let path = (Method::POST, "/subscriptions");
+    let made = gateway.call_as(&admin, path.clone(), Some(&shop)).await;
     assert_eq!(made.status, 201, "{}", made.body);
     if cfg!(feature = "aws") {
         let bus = json!({
@@ -114,10 +102,10 @@ async fn every_kind_names_its_agent_and_takes_answers_as_they_are() {
             "sink": "arn:aws:events:eu-west-1:111122223333:event-bus/shop",
             "config": { "keys": { "jwksUri": sink.at("/jwks.json") } },
         });
-        let made = call(&gateway, &admin, "/subscriptions", &bus).await;
+        let made = gateway.call_as(&admin, path, Some(&bus)).await;
         assert_eq!(made.status, 201, "{}", made.body);
     }
-    assert_eq!(call(&gateway, &admin, "/events", &order_created("order-1", 1)).await.status, 202);
+    gateway.publish(&admin, &order_created("order-1", 1)).await;
     let private = gateway.directory().join("key.json");
     let own = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
     std::fs::write(&private, own.private_jwk().expose()).unwrap();

@@ -262,10 +262,10 @@ async fn sealway_consumer(gateway: &Process, admin: &str) -> Fetching {
     let issuer = gateway.issuer();
     let receiver = Receiver::listening("shop", issuer, Arc::new(SystemClock)).await;
     let document = receiver.document(json!({ "sink": null, "protocol": "PULL" }));
-    let address = format!("{issuer}/subscriptions");
-    let made = reqwest::Client::new().post(&address).bearer_auth(admin).json(&document);
-    assert_eq!(made.send().await.unwrap().status().as_u16(), 201);
-    Fetching { address: format!("{address}/shop/checkpoint"), admin: admin.to_owned() }
+    let made = gateway.call_as(admin, (Method::POST, "/subscriptions"), Some(&document)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let address = format!("{issuer}/subscriptions/shop/checkpoint");
+    Fetching { address, admin: admin.to_owned() }
 }
 
 impl Fetching {

@@ -83,10 +83,7 @@ async fn a_body_that_cannot_be_parsed_is_in_quarantine_before_the_answer_and_sur
     );
     assert!(outcome["detail"].as_str().unwrap().contains("line 2"), "{outcome}");
     gateway.serve().await;
-    let get = async |path: &str| {
-        let request = reqwest::Client::new().get(format!("{}{path}", gateway.issuer()));
-        answer(request.bearer_auth(&operator)).await.body
-    };
+    let get = async |path: &str| gateway.get(&operator, path).await;
     let listed = get("/quarantine?kind=unreadable&producer=shop").await["quarantined"].clone();
     let entry = &listed[0];
     assert_eq!(entry["id"], outcome["entry"]);

@@ -281,9 +281,7 @@ async fn a_caller_of_before_keeps_its_rights_and_each_start_names_it_until_it_is
         process.log().lines().filter(|line| line.contains("WARN") && line.contains(&change)).count()
     };
     let send = async |process: &Process, source: &str, id: &str| {
-        let request = reqwest::Client::new().post(format!("{}/events", process.issuer()));
-        let request = request.bearer_auth(&old).header("content-type", STRUCTURED);
-        answer(request.body(order_of(source, id).to_string())).await
+        process.send(&old, &order_of(source, id)).await
     };
 
     process.serve().await;
@@ -315,8 +313,7 @@ async fn a_caller_of_before_keeps_its_rights_and_each_start_names_it_until_it_is
     assert_eq!((warnings(&process, "old-shop"), warnings(&process, "old-ops")), (2, 2));
     assert_eq!(send(&process, "order-service", "o-3").await.status, 202, "its key is the same");
     assert_foreign(&send(&process, "payment-service", "o-4").await, "old-shop", "payment-service");
-    let counts = reqwest::Client::new().get(format!("{}/quarantine/counts", process.issuer()));
-    assert_eq!(answer(counts.bearer_auth(&operator)).await.status, 200);
+    process.get(&operator, "/quarantine/counts").await;
 }
 
 /// A gateway that sets every order aside, and what callers have sent to it: an event and bytes of

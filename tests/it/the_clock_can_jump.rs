@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 
 use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock};
@@ -35,6 +36,15 @@ async fn minutes_pass((gateway, clock): (&TestGateway, &ManualClock), minutes: u
 /// How many entries a list of the API has.
 async fn count(gateway: &TestGateway, (path, of): (&str, &str)) -> usize {
     gateway.get(path).await[of].as_array().unwrap().len()
+}
+
+/// How many entries each list of what is kept has.
+async fn counts(gateway: &TestGateway) -> [usize; 4] {
+    let mut counts = [0; 4];
+    for (count_of, kept) in counts.iter_mut().zip(KEPT) {
+        *count_of = count(gateway, kept).await;
+    }
+    counts
 }
 
 fn numbers(ids: &[String]) -> Vec<EventId> {
@@ -178,9 +188,8 @@ async fn set_aside(gateway: &TestGateway, number: u64) {
     gateway.order(number).await;
     let mut broken = order_created(&format!("broken-{number}"), number);
     broken["data"]["amount"] = json!("none");
-    let url = format!("{}/events?manner=asynchronous", gateway.issuer());
     let key = gateway.add_caller(&format!("depot-{number}"), &["publish:*"]).await;
-    let request = reqwest::Client::new().post(url).bearer_auth(key);
+    let request = gateway.request(Method::POST, "/events?manner=asynchronous").bearer_auth(key);
     let request = request.header("content-type", "application/cloudevents+json");
     assert_eq!(answer(request.body(broken.to_string())).await.status, 202);
 }
@@ -194,53 +203,39 @@ async fn a_leap_ahead_deletes_nothing_and_what_is_kept_goes_when_its_time_has_pa
     gateway.subscribe(&receiver, json!({ "config": config })).await;
     receiver.answer(Reply::Status(422));
     set_aside(&gateway, 1).await;
-    let all = async || {
-        let mut counts = [0; 4];
-        for (count_of, kept) in counts.iter_mut().zip(KEPT) {
-            *count_of = count(&gateway, kept).await;
-        }
-        counts
-    };
     eventually("all of it is kept", async || {
         // Outcomes gather for a moment.
         clock.advance(Duration::from_secs(1));
-        (all().await == [1; 4]).then_some(())
+        (counts(&gateway).await == [1; 4]).then_some(())
     })
     .await;
 
     ahead(&clock, YEAR);
     minutes_pass((&gateway, &clock), 30).await;
-    assert_eq!(all().await, [1; 4]);
+    assert_eq!(counts(&gateway).await, [1; 4]);
     back(&clock, 2 * YEAR);
     minutes_pass((&gateway, &clock), 30).await;
-    assert_eq!(all().await, [1; 4]);
+    assert_eq!(counts(&gateway).await, [1; 4]);
     // Nor do the days count in which no gateway ran.
     gateway.stop().await;
     ahead(&clock, 3 * YEAR);
     gateway.start_again().await;
     minutes_pass((&gateway, &clock), 30).await;
-    let all = async || {
-        let mut counts = [0; 4];
-        for (count_of, kept) in counts.iter_mut().zip(KEPT) {
-            *count_of = count(&gateway, kept).await;
-        }
-        counts
-    };
-    assert_eq!(all().await, [1; 4]);
+    assert_eq!(counts(&gateway).await, [1; 4]);
 
     clock.advance(Duration::from_hours(29 * 24));
     minutes_pass((&gateway, &clock), 5).await;
-    assert_eq!(all().await, [1; 4]);
+    assert_eq!(counts(&gateway).await, [1; 4]);
     clock.advance(Duration::from_hours(24));
     eventually("the event goes after thirty days", async || {
         minutes_pass((&gateway, &clock), 5).await;
-        (all().await[..3] == [0, 1, 1]).then_some(())
+        (counts(&gateway).await[..3] == [0, 1, 1]).then_some(())
     })
     .await;
     clock.advance(Duration::from_hours(60 * 24));
     eventually("what was set aside goes after ninety", async || {
         minutes_pass((&gateway, &clock), 5).await;
-        (all().await[..3] == [0, 0, 0]).then_some(())
+        (counts(&gateway).await[..3] == [0, 0, 0]).then_some(())
     })
     .await;
 }

@@ -150,25 +150,23 @@ async fn a_kill_leaves_the_count_as_it_was() {
     let operator = gateway.add_caller("operator", "operate");
     let producer = gateway.add_caller("shop", "publish:*");
     gateway.serve().await;
-    let call = async |gateway: &Process, method: Method, path: &str| {
-        let request = reqwest::Client::new().request(method, format!("{}{path}", gateway.issuer()));
-        answer(request.bearer_auth(&operator)).await
-    };
     for id in ["a", "b", "c"] {
         let pushed = push(gateway.issuer(), &producer, &broken(id, 5000)).await;
         assert_eq!(outcome(&pushed), "quarantined");
     }
-    assert_eq!(call(&gateway, Method::DELETE, "/quarantine/2").await.status, 204);
-    let before = call(&gateway, Method::GET, "/quarantine/counts").await.body["size"].clone();
+    let removed = gateway.call_as(&operator, (Method::DELETE, "/quarantine/2"), None).await;
+    assert_eq!(removed.status, 204);
+    let before = gateway.get(&operator, "/quarantine/counts").await["size"].clone();
     gateway.kill();
 
     gateway.serve().await;
-    let after = call(&gateway, Method::GET, "/quarantine/counts").await.body["size"].clone();
+    let after = gateway.get(&operator, "/quarantine/counts").await["size"].clone();
     assert_eq!((&after, &after["entries"]), (&before, &json!(2)));
     for id in ["1", "3"] {
         let path = format!("/quarantine/{id}");
-        assert_eq!(call(&gateway, Method::DELETE, &path).await.status, 204);
+        let removed = gateway.call_as(&operator, (Method::DELETE, &path), None).await;
+        assert_eq!(removed.status, 204);
     }
-    let empty = call(&gateway, Method::GET, "/quarantine/counts").await.body["size"].clone();
+    let empty = gateway.get(&operator, "/quarantine/counts").await["size"].clone();
     assert_eq!((&empty["bytes"], &empty["producers"]), (&json!(0), &json!([])));
 }

@@ -38,14 +38,6 @@ async fn serving(gateway: &Process, arguments: &[&str]) -> Serving {
     serving
 }
 
-async fn publish(gateway: &Process, key: &str, number: u64) {
-    let order = order_created(&format!("order-{number}"), number).to_string();
-    let request = reqwest::Client::new().post(format!("{}/events", gateway.issuer()));
-    let request = request.header("content-type", "application/cloudevents+json").bearer_auth(key);
-    let answer = request.body(order).send().await.unwrap();
-    assert_eq!(answer.status().as_u16(), 202, "{:?}", answer.text().await);
-}
-
 #[test]
 fn every_command_that_opens_the_data_directory_lists_the_option_and_the_variable() {
     for command in [
@@ -118,7 +110,7 @@ async fn an_empty_directory_beside_keys_that_know_a_log_begins_none_unless_that_
     let mut gateway = Process::prepare();
     let admin = gateway.add_caller("admin", "admin");
     gateway.serve().await;
-    publish(&gateway, &admin, 1).await;
+    gateway.publish(&admin, &order_created("order-1", 1)).await;
     assert!(gateway.stop().await.success());
     let (data, away) = (gateway.directory().join("data"), gateway.directory().join("away"));
     fs::rename(&data, &away).unwrap();
@@ -153,7 +145,7 @@ async fn the_log_that_lacks_nothing_is_not_taken_for_the_one_that_was_restored()
     let mut gateway = Process::prepare();
     let admin = gateway.add_caller("admin", "admin");
     gateway.serve().await;
-    publish(&gateway, &admin, 1).await;
+    gateway.publish(&admin, &order_created("order-1", 1)).await;
     let (copy, rest) = (gateway.directory().join("one.db"), gateway.directory().join("the rest"));
     assert!(gateway.run(&["log", "backup", text(&copy)]).status.success());
     assert!(gateway.stop().await.success());

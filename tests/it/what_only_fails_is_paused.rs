@@ -28,29 +28,12 @@ async fn five_days_of_failures_pause_and_a_resume_delivers_everything() {
     while clock.now() < began.after(Duration::from_hours(5 * 24 - 1)) {
         assert_eq!(state(&gateway).await["state"], "active");
         number += 1;
-        let before = receiver.arrivals().len();
-        gateway.order(number).await;
-        // The sink is left alone between single attempts.
-        eventually("another attempt fails", async || {
-            clock.advance(Duration::from_secs(10));
-            (receiver.arrivals().len() > before).then_some(())
-        })
-        .await;
-        eventually("the failure is noted", async || {
-            state(&gateway).await["progress"]["failingSince"].is_string().then_some(())
-        })
-        .await;
+        gateway.fail_for_half_a_day((&clock, &receiver), number).await;
         if number == 5 {
             gateway.restart().await;
         }
-        clock.advance(Duration::from_hours(12));
     }
-    let paused = eventually("it is paused", async || {
-        clock.advance(Duration::from_mins(10));
-        let shown = state(&gateway).await;
-        (shown["state"] == "paused").then_some(shown)
-    })
-    .await;
+    let paused = gateway.wait_for_pause(&clock).await;
     assert!(paused["reason"].as_str().unwrap().starts_with("every attempt since "), "{paused}");
     let metrics = gateway.call(Method::GET, "/metrics", None).await.body;
     let counted = "sealway_subscriptions_paused_total{subscription=\"shop\"} 1";

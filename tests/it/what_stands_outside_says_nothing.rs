@@ -14,11 +14,11 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
-use sealway::event::{EventId, IdempotencyKey};
+use sealway::event::IdempotencyKey;
 use sealway::keys::OpeningKeyKind;
 
 use crate::harness::{
-    Posted, Process, Receiver, Reply, Said, Sink, SinkKey, TestGateway, answer, eventually,
+    Posted, Process, Receiver, Reply, Said, Sink, SinkKey, TestGateway, eventually,
     order_by_number, order_created, program,
 };
 
@@ -366,23 +366,15 @@ async fn nothing_leaves_before_the_new_secret_is_durable_whenever_the_gateway_is
     let mut gateway = Process::prepare_with(&delivery);
     let admin = gateway.add_caller("admin", "admin");
     gateway.serve().await;
-    let jwks = format!("{}/.well-known/jwks.json", gateway.issuer());
-    let jwks: Value = reqwest::get(jwks).await.unwrap().json().await.unwrap();
-    let key = SinkKey::of(gateway.issuer(), &jwks, OpeningKeyKind::X25519, Arc::new(SystemClock));
+    let key = SinkKey::of_process(&gateway, OpeningKeyKind::X25519).await;
     let sink = Sink::start(saying(&key, 503)).await;
-    let call = async |gateway: &Process, path: &str, body: &Value| {
-        let request = reqwest::Client::new().post(format!("{}{path}", gateway.issuer()));
-        let request = request.header("content-type", "application/cloudevents+json");
-        answer(request.bearer_auth(&admin).json(body)).await
-    };
     let document = json!({
         "id": "shop", "consumer": "shop", "sink": sink.at("/shop"),
         "config": { "keys": { "jwks": { "keys": [key.public] } } },
     });
-    assert_eq!(call(&gateway, "/subscriptions", &document).await.status, 201);
-    let published = call(&gateway, "/events", &order_created("order-1", 7)).await;
-    let id: EventId = published.body["events"][0]["eventIds"][0].as_str().unwrap().parse().unwrap();
-    let id = id.to_string();
+    let made = gateway.call_as(&admin, (Method::POST, "/subscriptions"), Some(&document)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let id = gateway.publish(&admin, &order_created("order-1", 7)).await;
     let outer = |sink: &Sink| -> Vec<String> {
         let posted = of_event(sink, &id);
         posted.iter().map(|one| one.header("idempotency-key").unwrap().to_owned()).collect()
@@ -422,8 +414,8 @@ async fn a_lost_data_key_is_told_and_adopting_another_makes_another_secret() {
         "id": "quiet", "consumer": "quiet", "protocol": "PULL",
         "config": { "keys": { "jwksUri": "https://shop.example/jwks.json" } },
     });
-    let request = reqwest::Client::new().post(format!("{}/subscriptions", gateway.issuer()));
-    assert_eq!(answer(request.bearer_auth(&admin).json(&pull)).await.status, 201);
+    let made = gateway.call_as(&admin, (Method::POST, "/subscriptions"), Some(&pull)).await;
+    assert_eq!(made.status, 201, "{}", made.body);
     assert!(gateway.stop().await.success());
     let data = gateway.directory().join("data");
     let before = kept_secret(&data).unwrap();

@@ -10,9 +10,7 @@ use sealway::event::{DocumentAsk, GatewayAsk};
 use sealway::keys::{OpeningKey, OpeningKeyKind};
 
 use crate::consumers_hear_what_they_are_granted::{closed, grant};
-use crate::harness::{
-    Process, Receiver, Reply, TestGateway, answer, eventually, order_created, program,
-};
+use crate::harness::{Process, Receiver, Reply, TestGateway, eventually, order_created, program};
 
 /// The lines of a bundle.
 async fn bundle(gateway: &TestGateway, of: &str) -> Vec<Value> {
@@ -312,30 +310,23 @@ async fn what_was_asked_for_is_kept_when_the_gateway_is_killed() {
             "config": { "keys": { "jwks": { "keys": [own.public_jwk().unwrap()] } } },
         })
     };
-    let call = async |gateway: &Process, method: Method, path: &str, body: &Value| {
-        let address = format!("{}{path}", gateway.issuer());
-        let request = reqwest::Client::new().request(method, address).bearer_auth(&admin);
-        let request = request.header("content-type", "application/cloudevents+json");
-        answer(request.header("if-match", "*").json(body)).await
-    };
     let path = "/subscriptions/shop";
-    let created = call(&gateway, Method::POST, "/subscriptions", &document("Order.*")).await;
+    let wish = document("Order.*");
+    let created = gateway.call_as(&admin, (Method::POST, "/subscriptions"), Some(&wish)).await;
     assert_eq!(created.status, 201, "{}", created.body);
-    let event = order_created("order-1", 1);
-    assert_eq!(call(&gateway, Method::POST, "/events", &event).await.status, 202);
-    let changed = call(&gateway, Method::PUT, path, &document("Payment.*")).await;
+    gateway.publish(&admin, &order_created("order-1", 1)).await;
+    let wish = document("Payment.*");
+    let changed = gateway.call_as(&admin, (Method::PUT, path), Some(&wish)).await;
     assert_eq!(changed.status, 200, "{}", changed.body);
     gateway.kill();
 
     gateway.serve().await;
 
-    let shown = call(&gateway, Method::GET, path, &json!({})).await.body;
+    let shown = gateway.get(&admin, path).await;
     assert_eq!(shown["subDigest"], changed.body["subDigest"]);
-    let event = order_created("order-2", 2);
-    assert_eq!(call(&gateway, Method::POST, "/events", &event).await.status, 202);
+    gateway.publish(&admin, &order_created("order-2", 2)).await;
     eventually("the change is in the bundle", async || {
-        let path = format!("{path}/evidence");
-        let text = call(&gateway, Method::GET, &path, &json!({})).await.body;
+        let text = gateway.get(&admin, &format!("{path}/evidence")).await;
         let lines = text.as_str().unwrap().lines();
         let lines: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
         let changes = of_kind(&lines, "subscription");

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
@@ -73,17 +74,8 @@ async fn publish(
 ) -> Vec<String> {
     let mut ids = Vec::new();
     for number in numbers {
-        let sent = reqwest::Client::new()
-            .post(format!("{}/events", gateway.issuer()))
-            .bearer_auth(key)
-            .header("content-type", "application/cloudevents+json")
-            .body(order_created(&format!("order-{number}"), number).to_string())
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(sent.status().as_u16(), 202, "{:?}", sent.text().await);
-        let body: Value = sent.json().await.unwrap();
-        ids.push(body["events"][0]["eventIds"][0].as_str().unwrap().to_owned());
+        let order = order_created(&format!("order-{number}"), number);
+        ids.push(gateway.publish(key, &order).await);
     }
     ids
 }
@@ -120,14 +112,8 @@ async fn other_keys_are_gone_on_with_once_an_operator_adopts_them() {
         "id": "quiet", "consumer": "quiet", "protocol": "PULL",
         "config": { "keys": { "sharedSecret": true } },
     });
-    let created = reqwest::Client::new()
-        .post(format!("{}/subscriptions", gateway.issuer()))
-        .bearer_auth(&key)
-        .json(&shared)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(created.status().as_u16(), 201, "{:?}", created.text().await);
+    let created = gateway.call_as(&key, (Method::POST, "/subscriptions"), Some(&shared)).await;
+    assert_eq!(created.status, 201, "{}", created.body);
     let busy = gateway.run(&["keys", "adopt"]);
     assert_eq!(busy.status.code(), Some(3), "beside a running gateway: {}", said(&busy));
     gateway.stop().await;
@@ -184,7 +170,7 @@ async fn a_key_directory_that_is_lost_under_a_running_gateway_shows_in_readiness
     let ready = async |wanted: u16| {
         eventually("readiness tells", async || {
             clock.advance(Duration::from_secs(5));
-            let answer = gateway.call(reqwest::Method::GET, "/health/ready", None).await;
+            let answer = gateway.call(Method::GET, "/health/ready", None).await;
             (answer.status == wanted).then_some(answer.body)
         })
         .await

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::SystemClock;
 use sealway::keys::OpeningKeyKind;
 
 use crate::harness::aws::{AwsStub, StubBus, StubRole};
@@ -29,7 +28,6 @@ pub struct Domain {
     pub process: Process,
     pub key: Arc<SinkKey>,
     admin: String,
-    http: reqwest::Client,
 }
 
 impl Domain {
@@ -53,11 +51,8 @@ impl Domain {
     pub async fn start_as(mut process: Process) -> Self {
         let admin = process.add_caller("admin", "admin");
         process.serve().await;
-        let jwks = reqwest::get(format!("{}/.well-known/jwks.json", process.issuer())).await;
-        let jwks: Value = jwks.unwrap().json().await.unwrap();
-        let clock = Arc::new(SystemClock);
-        let key = SinkKey::of(process.issuer(), &jwks, OpeningKeyKind::X25519, clock);
-        Self { process, key, admin, http: reqwest::Client::new() }
+        let key = SinkKey::of_process(&process, OpeningKeyKind::X25519).await;
+        Self { process, key, admin }
     }
 
     /// Starts it with a stub that has the bus, and the role for whoever shows the consumer's external
@@ -94,19 +89,8 @@ impl Domain {
     }
 
     /// Calls as someone.
-    pub async fn call_as(
-        &self,
-        key: &str,
-        (method, path): (Method, &str),
-        body: Option<&Value>,
-    ) -> Answer {
-        let request = self.http.request(method, format!("{}{path}", self.process.issuer()));
-        let request = request.bearer_auth(key);
-        answer(match body {
-            Some(body) => request.json(body),
-            None => request,
-        })
-        .await
+    pub async fn call_as(&self, key: &str, to: (Method, &str), body: Option<&Value>) -> Answer {
+        self.process.call_as(key, to, body).await
     }
 
     /// Calls as an administrator.
@@ -116,9 +100,7 @@ impl Domain {
 
     /// Reads what is there.
     pub async fn get(&self, path: &str) -> Value {
-        let answer = self.call(Method::GET, path, None).await;
-        assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
-        answer.body
+        self.process.get(&self.admin, path).await
     }
 
     pub async fn external_id(&self, consumer: &str) -> String {
@@ -174,7 +156,7 @@ impl Domain {
     pub async fn orders(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
         let orders = numbers.into_iter().map(|n| order_created(&format!("order-{n}"), n));
         let batch: Value = orders.collect();
-        let request = self.http.post(format!("{}/events", self.process.issuer()));
+        let request = self.process.request(Method::POST, "/events");
         let request = request.bearer_auth(&self.admin).body(batch.to_string());
         let request = request.header("content-type", "application/cloudevents-batch+json");
         let taken = answer(request).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::a_queue_is_a_source::scene::{QUEUE, Scene, call, envelope, numbers};
+use crate::a_queue_is_a_source::scene::{QUEUE, Scene, envelope, numbers};
 use crate::harness::aws::StubMessage;
 use crate::harness::never_within;
 
@@ -109,7 +109,7 @@ async fn what_is_of_no_known_kind_or_source_is_released_once_the_settings_allow_
     let operator = scene.gateway.add_caller("releaser", "operate");
     for entry in &entries {
         let path = format!("/quarantine/{}/release", entry["id"]);
-        let refused = call(&scene.gateway, &operator, Method::POST, &path, None).await;
+        let refused = scene.gateway.call_as(&operator, (Method::POST, &path), None).await;
         assert!(["invalid", "wrong-state"].contains(&refused.code()), "{}", refused.body);
     }
 

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::a_queue_is_a_source::scene::{DEAD, FIFO, QUEUE, Scene, call, envelope, numbers};
+use crate::a_queue_is_a_source::scene::{DEAD, FIFO, QUEUE, Scene, envelope, numbers};
 use crate::harness::aws::{AwsFault, QueueCounts, StubMessage};
 
 fn dead_letter(body: String, code: &str) -> StubMessage {
@@ -115,7 +115,7 @@ async fn what_is_drained_is_held_to_the_sources_of_its_queue() {
     assert_eq!(entry["violations"][0]["code"], "forbidden", "{entry}");
     let operator = scene.gateway.add_caller("releaser", "operate");
     let path = format!("/quarantine/{}/release", entry["id"]);
-    let refused = call(&scene.gateway, &operator, Method::POST, &path, None).await;
+    let refused = scene.gateway.call_as(&operator, (Method::POST, &path), None).await;
     assert_eq!((refused.status, refused.code()), (409, "wrong-state"), "{}", refused.body);
     assert_eq!(scene.events().await.len(), 1);
 }

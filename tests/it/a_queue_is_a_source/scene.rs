@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::aws::{AwsStub, StubQueue};
-use crate::harness::{Answer, Process, answer, eventually};
+use crate::harness::{Answer, Process, eventually};
 
 pub const QUEUE: &str = "arn:aws:sqs:eu-west-1:111122223333:gateway-in";
 pub const FIFO: &str = "arn:aws:sqs:eu-west-1:111122223333:gateway-in.fifo";
@@ -50,13 +50,11 @@ impl Scene {
 
     /// Calls the API as an operator.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        call(&self.gateway, &self.key, method, path, body).await
+        self.gateway.call_as(&self.key, (method, path), body).await
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let answer = self.call(Method::GET, path, None).await;
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        answer.body
+        self.gateway.get(&self.key, path).await
     }
 
     /// Every event of the log, in its order.
@@ -81,10 +79,8 @@ impl Scene {
 
     /// The whole numbers among the gateway's metrics, by their names and labels.
     pub async fn metrics(&self) -> HashMap<String, u64> {
-        let address = format!("{}/metrics", self.gateway.issuer());
-        let request = reqwest::Client::new().get(address).bearer_auth(&self.key);
-        let text = request.send().await.unwrap().text().await.unwrap();
-        let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let text = self.get("/metrics").await;
+        let lines = text.as_str().unwrap().lines().filter_map(|line| line.rsplit_once(' '));
         lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
     }
 
@@ -104,29 +100,12 @@ pub fn reader(url: &str, arn: &str, settings: &str) -> Process {
     ))
 }
 
-/// Calls the API of a gateway.
-pub async fn call(
-    gateway: &Process,
-    key: &str,
-    method: Method,
-    path: &str,
-    body: Option<&Value>,
-) -> Answer {
-    let address = format!("{}{path}", gateway.issuer());
-    let request = reqwest::Client::new().request(method, address).bearer_auth(key);
-    answer(match body {
-        Some(body) => request.json(body),
-        None => request,
-    })
-    .await
-}
-
 /// Every event of a gateway's log, in its order.
 pub async fn events(gateway: &Process, key: &str) -> Vec<Value> {
     let (mut events, mut from) = (Vec::new(), String::new());
     loop {
         let path = format!("/events?limit=1000{from}");
-        let mut page = call(gateway, key, Method::GET, &path, None).await.body;
+        let mut page = gateway.get(key, &path).await;
         events.append(page["events"].as_array_mut().unwrap());
         match page["next"].as_str() {
             Some(next) => from = format!("&from={next}"),

@@ -399,6 +399,38 @@ impl TestGateway {
         .await
     }
 
+    /// Lets half a day pass in which one more order fails at the sink of the subscription `shop`.
+    pub async fn fail_for_half_a_day(
+        &self,
+        (clock, receiver): (&ManualClock, &Receiver),
+        order: u64,
+    ) {
+        let before = receiver.arrivals().len();
+        self.order(order).await;
+        // The sink is left alone between single attempts.
+        eventually("another attempt fails", async || {
+            clock.advance(Duration::from_secs(10));
+            (receiver.arrivals().len() > before).then_some(())
+        })
+        .await;
+        eventually("the failure is noted", async || {
+            let shown = self.get("/subscriptions/shop").await;
+            shown["progress"]["failingSince"].is_string().then_some(())
+        })
+        .await;
+        clock.advance(Duration::from_hours(12));
+    }
+
+    /// Lets time pass until the subscription `shop` is paused, and gives what is shown of it then.
+    pub async fn wait_for_pause(&self, clock: &ManualClock) -> Value {
+        eventually("it is paused", async || {
+            clock.advance(Duration::from_mins(10));
+            let shown = self.get("/subscriptions/shop").await;
+            (shown["state"] == "paused").then_some(shown)
+        })
+        .await
+    }
+
     /// Subscribes a receiver under its own name and waits until it has proved itself; `wish` adds
     /// to the document.
     pub async fn subscribe(&self, receiver: &Receiver, wish: Value) -> Value {

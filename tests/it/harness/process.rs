@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::disk::Disk;
-use crate::harness::eventually;
 use crate::harness::gateway::settle_in;
+use crate::harness::{Answer, answer, eventually};
 
 /// The program under test: the one that was just built, or the one that `GATEWAY` names, so that two can
 /// be compared.
@@ -123,6 +125,48 @@ impl Process {
             self.run(&["callers", "add", name].into_iter().chain(scopes).collect::<Vec<_>>());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Begins a request without a caller's key. Its connection is its own: one that is kept open ends with
+    /// the process.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        reqwest::Client::new().request(method, format!("{}{path}", self.issuer))
+    }
+
+    /// Calls as someone, with a JSON body or none, whatever the revision.
+    pub async fn call_as(
+        &self,
+        key: &str,
+        (method, path): (Method, &str),
+        body: Option<&Value>,
+    ) -> Answer {
+        let request = self.request(method, path).bearer_auth(key).header("if-match", "*");
+        answer(match body {
+            Some(body) => request.json(body),
+            None => request,
+        })
+        .await
+    }
+
+    /// Reads as someone what is there.
+    pub async fn get(&self, key: &str, path: &str) -> Value {
+        let answer = self.call_as(key, (Method::GET, path), None).await;
+        assert_eq!(answer.status, 200, "GET {path}: {}", answer.body);
+        answer.body
+    }
+
+    /// Posts a CloudEvent.
+    pub async fn send(&self, key: &str, event: &Value) -> Answer {
+        let request = self.request(Method::POST, "/events").bearer_auth(key);
+        let request = request.header("content-type", "application/cloudevents+json");
+        answer(request.body(event.to_string())).await
+    }
+
+    /// Publishes a CloudEvent that must be taken; gives the id of what it has become.
+    pub async fn publish(&self, key: &str, event: &Value) -> String {
+        let answer = self.send(key, event).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        answer.body["events"][0]["eventIds"][0].as_str().unwrap().to_owned()
     }
 
     /// Puts a disk below everything in the directory, for every start from now on.

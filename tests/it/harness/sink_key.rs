@@ -5,11 +5,11 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::Clock;
+use sealway::ambient::{Clock, SystemClock};
 use sealway::keys::{OpeningKey, OpeningKeyKind, OpeningKeys, VerifyingKeys};
 use sealway::seal::{Opened, Opening, open};
 
-use crate::harness::{Posted, Said, TestGateway};
+use crate::harness::{Posted, Process, Said, TestGateway, answer};
 
 /// A key of the consumer `shop` that opens what is posted.
 pub struct SinkKey {
@@ -28,13 +28,13 @@ impl SinkKey {
         Self::of(&gateway.issuer(), &jwks, kind, gateway.clock())
     }
 
-    /// Makes one, for what is sealed by a gateway of this name with these keys.
-    pub fn of(
-        issuer: &str,
-        jwks: &Value,
-        kind: OpeningKeyKind,
-        clock: Arc<dyn Clock>,
-    ) -> Arc<Self> {
+    /// Makes one, for what the gateway of a process seals.
+    pub async fn of_process(gateway: &Process, kind: OpeningKeyKind) -> Arc<Self> {
+        let known = gateway.request(Method::GET, "/.well-known/jwks.json");
+        Self::of(gateway.issuer(), &answer(known).await.body, kind, Arc::new(SystemClock))
+    }
+
+    fn of(issuer: &str, jwks: &Value, kind: OpeningKeyKind, clock: Arc<dyn Clock>) -> Arc<Self> {
         let key = OpeningKey::generate(kind).unwrap();
         Arc::new(Self {
             opening: OpeningKeys::from_json(key.private_jwk().expose().as_bytes()).unwrap(),

@@ -1,8 +1,8 @@
 //! Someone with a key, and what producers are promised.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -115,10 +115,13 @@ impl Produced {
     }
 }
 
+/// The statuses that producers were answered with so far.
+pub(super) type Heard = Arc<Mutex<BTreeSet<u16>>>;
+
 /// Publishes order after order on a connection of its own, also while the gateway is away.
 pub(super) async fn produce(
     caller: Caller,
-    numbers: Arc<AtomicU64>,
+    (numbers, heard): (Arc<AtomicU64>, Heard),
     enough: CancellationToken,
     pause: Duration,
 ) -> Produced {
@@ -128,6 +131,7 @@ pub(super) async fn produce(
         let begun = Instant::now();
         let answer = caller.publish(number).await;
         produced.waits.push((begun, Instant::now()));
+        heard.lock().unwrap().extend(answer.map(|(status, _)| status));
         match answer {
             Some((202, Some(id))) => {
                 produced.promised.insert(id, Promise { number, at: Instant::now() });

@@ -101,11 +101,11 @@ impl Load {
 
     /// Begins to publish on so many connections, each with a pause between two events, and to act.
     pub fn work(&self, producers: usize, pause: Duration, activities: &[Activity]) -> Working {
-        let tasks = Tasks::new();
+        let (tasks, heard) = (Tasks::new(), caller::Heard::default());
         let enough = tasks.stopping();
         let producers = (0..producers).map(|_| {
-            let (caller, numbers) = (self.caller.clone(), Arc::clone(&self.numbers));
-            tasks.spawn(caller::produce(caller, numbers, enough.clone(), pause))
+            let shared = (Arc::clone(&self.numbers), Arc::clone(&heard));
+            tasks.spawn(caller::produce(self.caller.clone(), shared, enough.clone(), pause))
         });
         let producers = producers.collect();
         let fetchers: Vec<_> =
@@ -121,7 +121,7 @@ impl Load {
             })
         });
         let operators = operators.collect();
-        Working { tasks, producers, operators }
+        Working { heard, tasks, producers, operators }
     }
 
     /// Adds what was promised.

@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use sealway::ambient::{Clock as _, SystemClock, Tasks};
 use sealway::event::EventId;
 
+use crate::harness::eventually;
+use crate::harness::load::caller::Heard;
 use crate::harness::load::consumer::Fetcher;
 use crate::harness::load::{Caller, Produced};
 
@@ -60,12 +62,21 @@ impl Activity {
 
 /// Producers and operators at work, until they are told to end.
 pub struct Working {
+    pub(super) heard: Heard,
     pub(super) tasks: Tasks,
     pub(super) producers: Vec<JoinHandle<Produced>>,
     pub(super) operators: Vec<JoinHandle<()>>,
 }
 
 impl Working {
+    /// Waits until a producer was answered with a status.
+    pub async fn answered(&self, status: u16) {
+        eventually(format!("{status} is answered"), async || {
+            self.heard.lock().unwrap().contains(&status).then_some(())
+        })
+        .await;
+    }
+
     /// Ends, and gives what was promised.
     pub async fn end(self) -> Produced {
         self.tasks.stopping().cancel();
