@@ -198,13 +198,17 @@ mod tests {
         let mut waiting = WaitingMatches::default();
         let at = |seconds| NOW.after(Duration::from_secs(seconds));
         assert_eq!(waiting.longest([(id("a"), NOW), (id("b"), NOW)], NOW), Duration::ZERO);
+        for second in 1..5 {
+            waiting.longest([(id("a"), at(1)), (id("b"), at(1))], at(second));
+        }
         // It was paused, and has an hour to catch up with.
         let paused = (id("c"), NOW.before(Duration::from_hours(1)));
 
         let longest = waiting.longest([(id("a"), at(1)), (id("b"), at(3)), paused], at(5));
         assert_eq!(longest, Duration::from_secs(4));
         assert_eq!(waiting.longest([(id("c"), at(4))], at(5)), Duration::ZERO, "before it could");
-        assert_eq!(waiting.longest([(id("c"), at(5))], at(9)), Duration::from_secs(4));
+        assert_eq!(waiting.longest([(id("c"), at(5))], at(6)), Duration::from_secs(1));
+        assert_eq!(waiting.longest([(id("c"), at(5))], at(7)), Duration::from_secs(2));
         assert_eq!(waiting.longest([(id("a"), at(1))], at(9)), Duration::ZERO, "it waits anew");
     }
 

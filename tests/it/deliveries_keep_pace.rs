@@ -29,7 +29,8 @@ async fn flood(gateway: &Arc<TestGateway>, span: Duration) -> Option<reqwest::Re
                     break;
                 }
                 let event = order_created(&format!("{producer}-{number}"), number);
-                let request = gateway.request(reqwest::Method::POST, "/events").json(&event);
+                let request = gateway.request(reqwest::Method::POST, "/events");
+                let request = request.bearer_auth(gateway.admin()).json(&event);
                 let answer = request.send().await.unwrap();
                 if answer.status() != 202 {
                     return Some(answer);

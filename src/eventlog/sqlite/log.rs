@@ -15,6 +15,7 @@ use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::resume;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, LogOpenError};
+use crate::eventlog::sqlite::gauges::Gauges;
 use crate::eventlog::sqlite::holding::{Displaced, OpenedFiles};
 use crate::eventlog::sqlite::queue::{AgeRequest, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::readers::ReadPool;
@@ -25,7 +26,7 @@ use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::sweeping::Sweeping;
 use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::writer::{Gauges, LogWriter, Shared};
+use crate::eventlog::sqlite::writer::{LogWriter, Shared};
 use crate::eventlog::sqlite::{envelopes, observed, queries, trim};
 use crate::eventlog::{
     Aged, Appended, DiskLevel, Draft, Entry, Extent, Log, LogError, LogLimits, LowWatermark,

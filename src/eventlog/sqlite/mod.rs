@@ -21,6 +21,7 @@ mod contents;
 mod contexts;
 mod database;
 mod envelopes;
+mod gauges;
 mod given_up;
 mod holding;
 mod incarnating;

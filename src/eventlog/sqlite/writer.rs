@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
@@ -13,6 +12,7 @@ use crate::eventlog::id_generator::IdGenerator;
 use crate::eventlog::sqlite::append::Appending;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, begin, is_busy};
+use crate::eventlog::sqlite::gauges::Gauges;
 use crate::eventlog::sqlite::holding::DirectoryLock;
 use crate::eventlog::sqlite::queue::{AgeRequest, Group, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::recent::Recent;
@@ -28,7 +28,6 @@ use crate::eventlog::sqlite::{
     signatures,
 };
 use crate::eventlog::{CommitError, LogError, LowWatermark, Position, Revision, Tail};
-use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 use crate::transparency::Frontier;
 
 /// What the writer shares with those who ask and read.
@@ -79,33 +78,6 @@ pub(super) struct LogWriter {
     pub(super) marks: SchemaMarks,
     pub(super) gauges: Gauges,
     pub(super) _lock: DirectoryLock,
-}
-
-/// What the writer tells about itself.
-pub(super) struct Gauges {
-    group: Histogram,
-    sync: Histogram,
-    head: Gauge,
-}
-
-impl Gauges {
-    /// Takes the handles once.
-    pub(super) fn of(metrics: &Metrics) -> Self {
-        Self {
-            group: metrics.histogram(Metric::AppendGroup, &[]),
-            sync: metrics.histogram(Metric::SyncSeconds, &[]),
-            head: metrics.gauge(Metric::LogHead, &[]),
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a group has far fewer than 2^52 events")]
-    fn observe(&self, events: usize, sync: Duration, head: Position) {
-        self.sync.observe_duration(sync);
-        if events > 0 {
-            self.group.observe(events as f64);
-            self.head.set_count(head.0);
-        }
-    }
 }
 
 /// An answer that is given once the transaction is durable, or has failed.
