@@ -56,6 +56,8 @@ pub struct AccessParts {
 pub struct Access {
     pub(super) parts: AccessParts,
     known: ArcSwap<Known>,
+    /// The grants that files name.
+    pub(super) named: ArcSwap<BTreeSet<GrantId>>,
     closed_revision: Mutex<Option<Revision>>,
     /// Held while grants change, so that they are written in one order.
     pub(super) changing: Mutex<()>,
@@ -90,6 +92,7 @@ impl Access {
         Ok(Self {
             parts,
             known: ArcSwap::from_pointee(known),
+            named: ArcSwap::default(),
             closed_revision: Mutex::new(record.map(|record| record.revision)),
             changing: Mutex::default(),
             deciding: Mutex::default(),
@@ -103,6 +106,7 @@ impl Access {
         Self {
             parts,
             known: ArcSwap::default(),
+            named: ArcSwap::default(),
             closed_revision: Mutex::default(),
             changing: Mutex::default(),
             deciding: Mutex::default(),

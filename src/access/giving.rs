@@ -1,9 +1,11 @@
 //! Gives grants, moves their ends, recalls them, and keeps them in step with time.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::access::authority::{KIND, to_text};
 use crate::access::grant::{check_reason, unkept};
+use crate::access::known::Known;
 use crate::access::{
     Access, AccessError, EndOfAccess, Grant, GrantDocument, GrantEnd, GrantId, GrantState, History,
 };
@@ -16,6 +18,56 @@ const MOST_GRANTS: usize = 20_000;
 const MOST_OF_DOMAIN: usize = MOST_GRANTS / 2;
 /// So many grants of a domain to a consumer that have ended are kept, the newest.
 const MOST_ENDED: usize = 200;
+
+/// How many grants there are and may be: by what a domain has given itself, so that it neither learns what
+/// others have given nor takes their room.
+struct GrantRoom<'k> {
+    known: &'k Known,
+    now: Timestamp,
+    /// The most of a domain to one consumer.
+    most: usize,
+    open: usize,
+    of_domain: HashMap<&'k str, usize>,
+    /// Of a domain to a consumer; of those that were asked for.
+    of_both: HashMap<(&'k ConsumerId, &'k str), usize>,
+}
+
+impl<'k> GrantRoom<'k> {
+    fn of(known: &'k Known, (now, most): (Timestamp, u32)) -> Self {
+        let mut of_domain = HashMap::new();
+        let open = known.grants.values().filter(|grant| grant.ended.is_none());
+        for grant in open {
+            *of_domain.entry(grant.publication.domain()).or_insert(0) += 1;
+        }
+        let open = of_domain.values().sum();
+        Self { known, now, most: most as usize, open, of_domain, of_both: HashMap::new() }
+    }
+
+    /// Takes the room of a grant that comes.
+    fn take(&mut self, document: &'k GrantDocument) -> Result<(), AccessError> {
+        let (consumer, domain) = (&document.consumer, document.publication.domain());
+        let (known, now, most) = (self.known, self.now, self.most);
+        let of_both = self.of_both.entry((consumer, domain));
+        let of_both = of_both.or_insert_with(|| known.open_grants((consumer, domain), now));
+        let of_domain = self.of_domain.entry(domain).or_insert(0);
+        if *of_both >= most {
+            let why =
+                format!("consumer `{consumer}` has {most} grants of `{domain}`; recall one first");
+            return Err(AccessError::TooMany(why));
+        }
+        if *of_domain >= MOST_OF_DOMAIN {
+            let why = format!("there are {MOST_OF_DOMAIN} grants of `{domain}` already");
+            return Err(AccessError::TooMany(why));
+        }
+        if self.open >= MOST_GRANTS {
+            return Err(AccessError::TooMany(format!("there are {MOST_GRANTS} grants already")));
+        }
+        *of_both += 1;
+        *of_domain += 1;
+        self.open += 1;
+        Ok(())
+    }
+}
 
 impl Access {
     /// Gives a consumer a grant. One that begins at once lets it hear from this answer on.
@@ -42,7 +94,8 @@ impl Access {
         if self.grant(&id).is_some() {
             return Err(AccessError::Exists(id));
         }
-        self.must_have_room((&document.consumer, document.publication.domain()), (now, &[]))?;
+        let most = self.parts.config.grants_per_consumer;
+        GrantRoom::of(&self.known(), (now, most)).take(&document)?;
         let mut grant = Grant {
             record: id.to_string(),
             name: id.name().clone(),
@@ -73,40 +126,10 @@ impl Access {
     ///
     /// The caller's turn: there are too many; with the index of the first for which there is no room.
     pub fn check_room(&self, coming: &[&GrantDocument]) -> Result<(), (usize, AccessError)> {
-        let now = self.now();
-        for (before, document) in coming.iter().enumerate() {
-            let given = coming.get(..before).unwrap_or_default();
-            let whose = (&document.consumer, document.publication.domain());
-            self.must_have_room(whose, (now, given)).map_err(|error| (before, error))?;
-        }
-        Ok(())
-    }
-
-    /// By what the domain has given itself, so that it neither learns what others have given nor takes
-    /// their room.
-    fn must_have_room(
-        &self,
-        (consumer, domain): (&ConsumerId, &str),
-        (now, coming): (Timestamp, &[&GrantDocument]),
-    ) -> Result<(), AccessError> {
-        let (known, most) = (self.known(), self.parts.config.grants_per_consumer);
-        let coming_of_domain = coming.iter().filter(|one| one.publication.domain() == domain);
-        let coming_of_both = coming_of_domain.clone().filter(|one| one.consumer == *consumer);
-        if known.open_grants((consumer, domain), now) + coming_of_both.count() >= most as usize {
-            let why =
-                format!("consumer `{consumer}` has {most} grants of `{domain}`; recall one first");
-            return Err(AccessError::TooMany(why));
-        }
-        let open = known.grants.values().filter(|grant| grant.ended.is_none());
-        let of_domain = open.clone().filter(|grant| grant.publication.domain() == domain).count();
-        if of_domain + coming_of_domain.count() >= MOST_OF_DOMAIN {
-            let why = format!("there are {MOST_OF_DOMAIN} grants of `{domain}` already");
-            return Err(AccessError::TooMany(why));
-        }
-        if open.count() + coming.len() >= MOST_GRANTS {
-            return Err(AccessError::TooMany(format!("there are {MOST_GRANTS} grants already")));
-        }
-        Ok(())
+        let known = self.known();
+        let mut room = GrantRoom::of(&known, (self.now(), self.parts.config.grants_per_consumer));
+        let mut coming = coming.iter().enumerate();
+        coming.try_for_each(|(index, one)| room.take(one).map_err(|error| (index, error)))
     }
 
     /// Changes when a grant ends; nothing: never by itself.
@@ -234,12 +257,21 @@ impl Access {
         Ok(())
     }
 
+    /// Keeps these grants also once they have ended and others follow: files name them, and what was taken
+    /// back is not to be given again because nobody remembers it.
+    pub fn keep_named(&self, ids: BTreeSet<GrantId>) {
+        self.named.store(Arc::new(ids));
+    }
+
     /// Forgets the oldest grants that the domain of one gave to its consumer, and that have ended and
-    /// are too many.
+    /// are too many, but for those that files name.
     async fn drop_oldest_ended(&self, given: &Grant) {
         let mut ended: Vec<Arc<Grant>> = self.grants_of(&given.consumer);
+        let named = self.named.load();
         ended.retain(|grant| {
-            grant.ended.is_some() && grant.publication.domain() == given.publication.domain()
+            grant.ended.is_some()
+                && grant.publication.domain() == given.publication.domain()
+                && !named.contains(&grant.id())
         });
         ended.sort_by_key(|grant| grant.ended.as_ref().map(|end| end.at));
         let surplus = ended.len().saturating_sub(MOST_ENDED);

@@ -21,6 +21,8 @@ mod publication_name;
 mod replacing;
 mod requests;
 #[cfg(test)]
+mod giving_tests;
+#[cfg(test)]
 mod tests;
 
 pub use authority::{Access, AccessParts, BY_FILES, BY_UPGRADE};

@@ -13,20 +13,20 @@ use crate::eventlog::{LogLimits, MemoryLog, Position, RecordKey, Registry as _};
 
 const NAME: &str = "payments/Payment.Failed";
 
-struct Fixture {
+pub(super) struct Fixture {
     log: Arc<MemoryLog>,
-    clock: ManualClock,
+    pub(super) clock: ManualClock,
 }
 
 impl Fixture {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_282_931));
         let entropy = Arc::new(SeededEntropy::new(1));
         let log = MemoryLog::new(LogLimits::default(), Arc::new(clock.clone()), entropy);
         Self { log, clock }
     }
 
-    async fn open(&self, by_grant: bool) -> Access {
+    pub(super) async fn open(&self, by_grant: bool) -> Access {
         let publication =
             PublicationAccess { name: NAME.into(), event_name: "Payment.Failed".into(), by_grant };
         self.open_with(&[publication]).await
@@ -52,7 +52,7 @@ fn shop() -> ConsumerId {
     "shop".parse().unwrap()
 }
 
-fn document(more: &str) -> GrantDocument {
+pub(super) fn document(more: &str) -> GrantDocument {
     let text = format!(r#"{{"consumer": "shop", "publication": "{NAME}"{more}}}"#);
     serde_json::from_str(&text).unwrap()
 }
@@ -380,18 +380,4 @@ async fn publications_are_replaced_at_once_and_what_was_closed_stays_closed() {
     assert!(access.hears(&shop(), NAME) && access.holds_grant(&shop(), NAME));
     access.replace_publications(&[publication(false)]);
     assert!(access.hears(&"other".parse().unwrap(), NAME));
-}
-
-#[tokio::test]
-async fn room_is_found_for_all_grants_that_come_together_or_the_first_beyond_is_named() {
-    let fixture = Fixture::new();
-    let access = fixture.open(true).await;
-    let one = document("");
-
-    access.check_room(&[&one, &one, &one]).unwrap();
-    access.give(document(""), "ops").await.unwrap();
-    let (at, error) = access.check_room(&[&one, &one, &one]).unwrap_err();
-
-    assert_eq!(at, 2);
-    assert!(matches!(error, AccessError::TooMany(_)));
 }

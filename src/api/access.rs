@@ -77,12 +77,13 @@ impl Caller {
         self.reads_data() || self.may(&Scope::Consume(consumer.clone()))
     }
 
-    /// The domains whose quarantine the caller sees; nothing if it sees all of it.
+    /// The domains of whose events the caller sees the metadata, in the log and in quarantine; nothing if it
+    /// sees all of it.
     ///
     /// # Errors
     ///
     /// The caller's turn: it sees none, and needs a key with the scope of a domain, `operate` or `audit`.
-    pub fn sees_quarantine_of(&self) -> Result<Option<Vec<Arc<str>>>, Problem> {
+    pub fn domains_seen(&self) -> Result<Option<Vec<Arc<str>>>, Problem> {
         if self.sees_metadata() {
             return Ok(None);
         }
@@ -91,6 +92,11 @@ impl Caller {
             return Err(lacks("`operate`, `audit` or `domain:NAME`"));
         }
         Ok(Some(domains))
+    }
+
+    /// Whether the caller sees the metadata of an event of a publication.
+    pub fn sees_event_of(&self, publication: &str) -> bool {
+        self.sees_metadata() || domain_of(publication).is_some_and(|domain| self.owns(domain))
     }
 
     /// Refuses a caller that may not let go what a publication has set aside: its domain and operators
@@ -178,7 +184,7 @@ mod tests {
 
         assert!(auditor.sees(&shop) && auditor.must_see_metadata().is_ok());
         assert_eq!(auditor.sees_actions_of().unwrap(), None);
-        assert_eq!(auditor.sees_quarantine_of().unwrap(), None);
+        assert_eq!(auditor.domains_seen().unwrap(), None);
         assert!(!auditor.steers(&shop) && !auditor.reads_data_of(&shop));
         for publication in [None, Some("payments/A")] {
             assert!(auditor.must_decide_on(publication).is_err());
@@ -193,7 +199,7 @@ mod tests {
         assert!(!operator.reads_data_of(&shop));
         assert!(caller(&["operate", "read-data"]).reads_data_of(&shop));
         let alone = caller(&["read-data"]);
-        assert!(alone.must_see_metadata().is_err() && alone.sees_quarantine_of().is_err());
+        assert!(alone.must_see_metadata().is_err() && alone.domains_seen().is_err());
         assert!(alone.sees_actions_of().is_err() && !alone.sees(&shop));
     }
 
@@ -219,14 +225,14 @@ mod tests {
         for other in [None, Some("payments2/A"), Some("payments")] {
             assert!(domain.must_decide_on(other).is_err(), "{other:?}");
         }
-        assert_eq!(domain.sees_quarantine_of().unwrap(), Some(vec!["payments".into()]));
+        assert_eq!(domain.domains_seen().unwrap(), Some(vec!["payments".into()]));
         let owners = domain.sees_actions_of().unwrap().unwrap();
         assert_eq!(owners, ActionOwners { consumers: vec![], domains: vec!["payments".into()] });
 
         let consumer = caller(&["consume:shop"]);
         assert!(consumer.reads_data_of(&"shop".parse().unwrap()));
         assert!(!consumer.reads_data_of(&"other".parse().unwrap()));
-        assert!(consumer.sees_quarantine_of().is_err());
+        assert!(consumer.domains_seen().is_err());
         assert_eq!(
             consumer.sees_actions_of().unwrap().unwrap().consumers,
             ["shop".parse().unwrap()]

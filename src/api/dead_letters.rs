@@ -106,8 +106,10 @@ pub struct Counted {
     total: u64,
     /// How many are being delivered again.
     redriven: u64,
-    /// The most bytes that all of them take on disk, with those that are being delivered again.
-    bytes: u64,
+    /// The most bytes that all of them take on disk, with those that are being delivered again; missing
+    /// where that cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
 }
 
 /// How many dead letters there are.
@@ -170,9 +172,10 @@ pub async fn counts(
     for one in services.store.dead_letters.count_dead_letters(Some(&subscription.id)).await? {
         counted.add(&one);
     }
-    let usage = services.store.dead_letters.dead_letter_usage().await?;
-    let own = usage.iter().find(|one| one.subscription == subscription.id);
-    counted.bytes = own.map_or(0, |one| one.bytes);
+    if let Ok(usage) = services.store.dead_letters.dead_letter_usage().await {
+        let own = usage.iter().find(|one| one.subscription == subscription.id);
+        counted.bytes = Some(own.map_or(0, |one| one.bytes));
+    }
     Ok(Json(counted))
 }
 
@@ -191,9 +194,9 @@ pub async fn all_counts(
     for one in services.store.dead_letters.count_dead_letters(None).await? {
         subscriptions.entry(one.subscription.to_string()).or_default().add(&one);
     }
-    for one in services.store.dead_letters.dead_letter_usage().await? {
+    for one in services.store.dead_letters.dead_letter_usage().await.unwrap_or_default() {
         if let Some(counted) = subscriptions.get_mut(one.subscription.as_str()) {
-            counted.bytes = one.bytes;
+            counted.bytes = Some(one.bytes);
         }
     }
     Ok(Json(AllCounted { subscriptions }))

@@ -1,4 +1,4 @@
-//! Events in the log, by id and by range, for operators and auditors.
+//! Events in the log, by id and by range, for operators, auditors, and domains of their own.
 
 use std::sync::Arc;
 
@@ -74,9 +74,9 @@ pub async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Found>, Problem> {
-    caller.must_see_metadata()?;
-    let Some(entry) = find_event(&services, &id).await? else {
-        return Err(missing(&services, &id).await?);
+    caller.domains_seen()?;
+    let Some(entry) = find_event(&services, &caller, &id).await? else {
+        return Err(missing(&services, &caller, &id).await?);
     };
     Ok(Json(Found {
         event: json(&caller, &entry)?,
@@ -89,7 +89,8 @@ pub async fn get(
     }))
 }
 
-/// Lists events in the order of the log; without their data to who may not read it.
+/// Lists events in the order of the log; without their data to who may not read it. A domain sees those of its
+/// own publications.
 #[utoipa::path(
     get, path = "/events", tag = "events",
     operation_id = "events_list",
@@ -101,14 +102,14 @@ pub async fn list(
     caller: Caller,
     Query(range): Query<EventListQuery>,
 ) -> Result<Json<Events>, Problem> {
-    caller.must_see_metadata()?;
+    caller.domains_seen()?;
     let from = range_start(range.from.as_deref())?.unwrap_or(EventId::MIN);
     let to = range_end(range.to.as_deref())?.unwrap_or(EventId::MAX);
     let limit = page(range.limit)?.items;
     let withheld = Withheld::from_caller(&caller, SEALED_MEMBERS);
     let mut answer = Events { events: Vec::new(), next: None, withheld };
     let mut after = services.store.log.seek(from).await?;
-    let mut looked_through = 0;
+    let (mut looked_through, mut begin) = (0, from);
     loop {
         let log = &services.store.log;
         let entries = match &range.envelope {
@@ -123,15 +124,21 @@ pub async fn list(
             if id > to {
                 return Ok(Json(answer));
             }
-            if answer.events.len() == limit || looked_through == MOST_LOOKED_THROUGH {
-                answer.next = Some(id.to_string());
+            let is_seen = caller.sees_event_of(&entry.publication);
+            let is_full = answer.events.len() == limit && is_seen;
+            if is_full || looked_through == MOST_LOOKED_THROUGH {
+                // An id of somebody else's event is not told, only the millisecond.
+                let begins = EventId::first_of(id.unix_ms());
+                let next = if is_seen { id } else { begins.max(begin) };
+                answer.next = Some(next.to_string());
                 return Ok(Json(answer));
             }
             after = entry.position;
             looked_through += 1;
             let wanted = range.r#type.as_deref();
-            if wanted.is_none_or(|wanted| is_wanted(&entry.event, wanted)) {
+            if is_seen && wanted.is_none_or(|wanted| is_wanted(&entry.event, wanted)) {
                 answer.events.push(json(&caller, &entry)?);
+                begin = id.successor().unwrap_or(id);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Why an event arrived, or did not: everything the gateway knows of its way, in one answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -34,10 +34,14 @@ pub struct EventTrace {
     event: String,
     /// The event's type; null if the log does not hold it any more.
     r#type: Option<String>,
-    /// How it came in, for operators and auditors; null if the log does not hold it any more.
+    /// How it came in, for operators, auditors and its domain; null if the log does not hold it any more.
     received: Option<ReceivedTrace>,
     /// What became of it, subscription by subscription, the caller's own first.
     deliveries: Vec<DeliveryTrace>,
+    /// How many subscriptions want it, by where its delivery stands, of 1000 at most; for its domain, which is
+    /// not told whose they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    states: Option<BTreeMap<&'static str, usize>>,
     /// How many subscriptions that the caller may see want it and began after it; they are listed
     /// only where they are asked for by name, or a replay brought it.
     #[serde(rename = "beforeStart")]
@@ -84,12 +88,13 @@ struct DeliveryTrace {
 }
 
 /// `GET /events/{id}/trace?subscription=`: a consumer learns of its own subscriptions, and only of
-/// events that these want or were sent.
+/// events that these want or were sent. A domain learns of its own events how they came in, and how many
+/// subscriptions have them.
 #[utoipa::path(
     get, path = "/events/{id}/trace", tag = "events",
     operation_id = "events_trace",
     params(
-        ("id" = String, Path, description = "The event's ULID; for operators also the id of its \
+        ("id" = String, Path, description = "The event's ULID; for operators and its domain also the id of its \
             envelope: EventBridge's `EventId`, the `id` of the producer's CloudEvent"),
         TraceQuery,
     ),
@@ -105,18 +110,22 @@ pub async fn trace(
     Query(query): Query<TraceQuery>,
 ) -> Result<Json<EventTrace>, Problem> {
     let sees_all = caller.sees_metadata();
-    if !sees_all && caller.consumers().next().is_none() {
-        caller.must_see_metadata()?;
-    }
+    let is_consumer = caller.consumers().next().is_some();
+    let sees_events = match caller.domains_seen() {
+        Err(problem) if !is_consumer => return Err(problem),
+        seen => seen.is_ok(),
+    };
     let parsed = id.parse().map_err(|error| Problem::new(Code::BadRequest, format!("{error}")));
-    let found = if sees_all { find_event(&services, &id).await? } else { None };
+    let found = if sees_events { find_event(&services, &caller, &id).await? } else { None };
     let event: EventId = match (&found, parsed) {
         (Some(entry), _) => entry.event.id,
         (None, Ok(event)) => event,
-        (None, Err(_)) if sees_all => return Err(missing(&services, &id).await?),
+        (None, Err(_)) if sees_events => return Err(missing(&services, &caller, &id).await?),
         (None, Err(unreadable)) => return Err(unreadable),
     };
     let limit = page(query.limit)?.items;
+    // What came in, to who sees that; a consumer may be sent it all the same.
+    let own = found.clone();
     let named = match &query.subscription {
         Some(id) => Some(find(&services, &caller, id).await?),
         None => None,
@@ -139,21 +148,27 @@ pub async fn trace(
         deliveries(&services, &caller, asked, limit).await?
     };
     let Deliveries { listed, before_start, next } = deliveries;
-    if listed.is_empty() && next.is_none() && before_start == 0 && !sees_all {
-        return Err(Problem::not_found("event"));
+    if listed.is_empty() && next.is_none() && before_start == 0 && own.is_none() {
+        return Err(if sees_events {
+            missing(&services, &caller, &id).await?
+        } else {
+            Problem::not_found("event")
+        });
     }
-    if listed.is_empty() && next.is_none() && entry.is_none() {
-        return Err(missing(&services, &id).await?);
-    }
-    let received = match entry.as_deref().filter(|_| sees_all) {
+    let received = match own.as_deref() {
         Some(entry) => Some(received(&services, &caller, entry).await?),
+        None => None,
+    };
+    let states = match own.as_deref().filter(|_| !sees_all) {
+        Some(entry) => Some(states(&services, entry).await?),
         None => None,
     };
     Ok(Json(EventTrace {
         event: event.to_string(),
         r#type: entry.as_ref().map(|entry| entry.event.event_type.as_str().to_owned()),
+        withheld: withheld(&caller, &listed, received.is_some()),
         received,
-        withheld: withheld(&caller, &listed, sees_all),
+        states,
         deliveries: listed,
         before_start,
         next,
@@ -208,6 +223,24 @@ async fn deliveries(
     })
 }
 
+/// How many subscriptions want an event, whosever they are, by where its delivery stands.
+async fn states(
+    services: &Services,
+    entry: &Entry,
+) -> Result<BTreeMap<&'static str, usize>, Problem> {
+    let service = &services.subscription_service;
+    let all = service.seen((&BTreeSet::new(), true), None).await.map_err(problem)?;
+    let mut wanting = service.concerned(all, entry, 0).await?.to_explain;
+    wanting.retain(|one| may_hear(services, one, Some(entry)));
+    wanting.truncate(MOST_LOOKED_AT);
+    let told = service.explain(&wanting, (entry.event.id, Some(entry))).await.map_err(problem)?;
+    let mut states = BTreeMap::new();
+    for one in told.iter().filter(|one| concerns(one) && !began_later(one)) {
+        *states.entry(one.delivery_status.word()).or_default() += 1;
+    }
+    Ok(states)
+}
+
 /// What became of an event for each of some subscriptions.
 type Explained = Vec<(Arc<Subscription>, Explanation)>;
 
@@ -257,10 +290,10 @@ fn concerns(trace: &Explanation) -> bool {
 }
 
 /// What the caller is not told of an event and its deliveries.
-fn withheld(caller: &Caller, deliveries: &[DeliveryTrace], sees_all: bool) -> Option<Withheld> {
+fn withheld(caller: &Caller, deliveries: &[DeliveryTrace], tells_more: bool) -> Option<Withheld> {
     let hides_words = deliveries.iter().any(|delivery| delivery.hides_words);
     let mut members = Vec::new();
-    if sees_all && !caller.reads_data() {
+    if tells_more && !caller.reads_data() {
         members.push("received.idempotencyKey");
     }
     if hides_words {

@@ -3,31 +3,34 @@
 use std::sync::Arc;
 
 use crate::api::event_choice::EventChoice;
-use crate::api::{Code, Problem, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::EventId;
-use crate::eventlog::{Entry, LogError, Page, Position, QuarantineQuery};
+use crate::eventlog::{Entry, Page, Position, QuarantineQuery};
 
 /// The most events that a caller is given to choose from.
 const MOST: usize = 100;
 
 /// Finds the one event that a ULID, an `EventId` of EventBridge or the `id` of a CloudEvent names;
-/// nothing if the log holds none. For operators only: an envelope is its domain's own.
+/// nothing if the log holds none that the caller sees.
 ///
 /// # Errors
 ///
 /// The caller's turn: several events came of the envelope. Ours: the log failed.
 pub(super) async fn find_event(
     services: &Services,
+    caller: &Caller,
     given: &str,
 ) -> Result<Option<Arc<Entry>>, Problem> {
     let log = &services.store.log;
+    let sees = |entry: &Arc<Entry>| caller.sees_event_of(&entry.publication);
     if let Ok(id) = given.parse::<EventId>()
-        && let Some(found) = log.find(&[id]).await?.into_iter().next().flatten()
+        && let Some(found) = log.find(&[id]).await?.into_iter().next().flatten().filter(sees)
     {
         return Ok(Some(found));
     }
     let page = Page { items: MOST, ..Page::default() };
     let mut found = log.of_envelope(given, Position::START, page).await?;
+    found.retain(sees);
     if found.len() < 2 {
         return Ok(found.pop());
     }
@@ -36,17 +39,23 @@ pub(super) async fn find_event(
     Err(Problem::new(Code::Ambiguous, words).with_choices(choices))
 }
 
-/// Says why there is no event under an id, as far as that is known, and where to look.
+/// Says why there is no event under an id, as far as that is known and the caller may know it, and where to
+/// look.
 ///
 /// # Errors
 ///
-/// Ours: the log failed.
-pub(super) async fn missing(services: &Services, given: &str) -> Result<Problem, LogError> {
+/// The caller's turn: it sees no events. Ours: the log failed.
+pub(super) async fn missing(
+    services: &Services,
+    caller: &Caller,
+    given: &str,
+) -> Result<Problem, Problem> {
     let log = &services.store.log;
     // Where others append too, what is known of the low watermark may be old.
     log.fresh_head().await?;
     let low_watermark = log.low_watermark();
-    let query = QuarantineQuery { envelope_id: Some(given.into()), ..QuarantineQuery::default() };
+    let (envelope_id, domains) = (Some(given.into()), caller.domains_seen()?);
+    let query = QuarantineQuery { envelope_id, domains, ..QuarantineQuery::default() };
     let page = Page { items: 1, ..Page::default() };
     let is_aside = !services.store.quarantine.quarantined(&query, page).await?.is_empty();
     let words = if is_aside {

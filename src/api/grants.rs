@@ -16,15 +16,12 @@ use crate::access::{
 use crate::api::acting::{Actor, PlannedAction};
 use crate::api::answer_subject::AnswerSubject;
 use crate::api::json_object::JsonObject;
-use crate::api::lists::{GrantListQuery, RecallQuery};
+use crate::api::lists::{GrantListQuery, MOST, RecallQuery, page};
 use crate::api::query::{Query, parse_given};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{ConsumerId, Timestamp};
 use crate::eventlog::ActionKind;
 use crate::telemetry::error_chain;
-
-/// The most grants of one answer.
-const MOST: usize = 1000;
 
 /// When a grant ends from now on.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -154,10 +151,7 @@ pub async fn list(
     caller.must_list_grants()?;
     let consumer: Option<ConsumerId> = parse_given("consumer", wanted.consumer.as_deref())?;
     let after: Option<GrantId> = parse_given("after", wanted.after.as_deref())?;
-    let limit = wanted.limit.unwrap_or(MOST);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::new(Code::Invalid, format!("limit: use 1 to {MOST}")));
-    }
+    let limit = page(wanted.limit.or(Some(MOST)))?.items;
     let now = services.clock.now();
     let publication = wanted.publication.as_deref();
     let is_wanted = |grant: &Arc<Grant>| {

@@ -100,7 +100,7 @@ pub struct Released {
     /// The ids of the events that it became, ULIDs.
     pub(super) events: Vec<String>,
     /// How many publications have set it aside again: it could be read, and broke their contract.
-    quarantined: usize,
+    pub(super) quarantined: usize,
 }
 
 /// `GET /quarantine`: oldest first, without the events' data. A domain sees what its own publications set
@@ -116,7 +116,7 @@ pub async fn list(
     caller: Caller,
     Query(wanted): Query<QuarantineListQuery>,
 ) -> Result<Json<Kept>, Problem> {
-    let domains = caller.sees_quarantine_of()?;
+    let domains = caller.domains_seen()?;
     let query = QuarantineQuery {
         after: QuarantineId(wanted.after.unwrap_or_default()),
         envelope_id: wanted.envelope.map(Arc::from),
@@ -143,7 +143,7 @@ pub async fn counts(
     State(services): State<Arc<Services>>,
     caller: Caller,
 ) -> Result<Json<QuarantineCounts>, Problem> {
-    let domains = caller.sees_quarantine_of()?;
+    let domains = caller.domains_seen()?;
     // What all producers take together is not for who answers for a domain.
     let size = match domains {
         Some(_) => None,
@@ -312,7 +312,7 @@ async fn find_to_decide(
 
 /// Finds an entry that the caller may see; one of another domain does not exist for it.
 async fn find(services: &Services, caller: &Caller, id: u64) -> Result<Quarantined, Problem> {
-    let domains = caller.sees_quarantine_of()?;
+    let domains = caller.domains_seen()?;
     let after = QuarantineId(id.checked_sub(1).ok_or_else(absent)?);
     let page = Page { items: 1, ..Page::default() };
     let query = QuarantineQuery { after, ..QuarantineQuery::default() };

@@ -14,6 +14,7 @@ use crate::api::json_object::JsonObject;
 use crate::api::quarantine::{kind, let_in};
 use crate::api::query::parse_given;
 use crate::api::{Caller, Code, Problem, Services};
+use crate::event::Timestamp;
 use crate::eventlog::{
     ActionKind, Page, QuarantineId, QuarantineQuery, Quarantined, QuarantinedContent,
 };
@@ -75,7 +76,7 @@ pub struct ReleaseRequest {
 }
 
 /// What became of the entries that a filter chose.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleasedByFilter {
     /// Whether they were only counted.
@@ -88,12 +89,19 @@ pub struct ReleasedByFilter {
     released: usize,
     /// How many events they became.
     events: usize,
+    /// How many publications have set something of them aside again: what could be read now and broke their
+    /// contract.
+    quarantined: usize,
     /// How many stay, by the code of the problem.
     stayed: BTreeMap<&'static str, usize>,
     /// Why they stay, one by one, at most 100.
     refused: Vec<StayedEntry>,
     /// Where to go on, as `after`, if there may be more; null at the end.
     next: Option<u64>,
+    /// When the last was set aside that may be chosen, for the request that goes on: the `to` of this one, or
+    /// its beginning. What is set aside meanwhile waits for another release.
+    #[schema(value_type = String, format = DateTime)]
+    to: Timestamp,
 }
 
 /// An entry that stays in quarantine.
@@ -144,7 +152,7 @@ pub async fn release(
 
 fn checked(caller: &Caller, request: &ReleaseRequest) -> Result<EntryFilter, Problem> {
     // Who only sees the quarantine is told what deciding needs.
-    let domains = caller.sees_quarantine_of()?;
+    let domains = caller.domains_seen()?;
     if domains.is_none() {
         caller.must_decide_on(request.publication.as_deref())?;
     }
@@ -188,8 +196,12 @@ async fn walk(
     mut filter: EntryFilter,
     dry_run: bool,
 ) -> Result<ReleasedByFilter, Problem> {
-    let until = services.clock.now().after(PATIENCE);
-    let mut done = ReleasedByFilter { dry_run, ..ReleasedByFilter::default() };
+    let now = services.clock.now();
+    // What its own releases set aside again would otherwise be chosen, too.
+    let to = filter.query.to.map_or(now, |to| to.min(now));
+    filter.query.to = Some(to);
+    let until = now.after(PATIENCE);
+    let mut done = ReleasedByFilter::of(dry_run, to);
     let mut looked_at = 0;
     loop {
         let page = services.store.quarantine.quarantined(&filter.query, PAGE).await?;
@@ -237,6 +249,7 @@ async fn decide(
             Ok(released) => {
                 done.released += 1;
                 done.events += released.events.len();
+                done.quarantined += released.quarantined;
             }
             Err(problem) if problem.code().status().is_server_error() => return Err(problem),
             Err(problem) => done.stays(entry, &problem),
@@ -248,6 +261,21 @@ async fn decide(
 }
 
 impl ReleasedByFilter {
+    const fn of(dry_run: bool, to: Timestamp) -> Self {
+        Self {
+            dry_run,
+            matched: 0,
+            publications: BTreeMap::new(),
+            released: 0,
+            events: 0,
+            quarantined: 0,
+            stayed: BTreeMap::new(),
+            refused: Vec::new(),
+            next: None,
+            to,
+        }
+    }
+
     fn stays(&mut self, entry: &Quarantined, problem: &Problem) {
         let code = problem.code().text();
         *self.stayed.entry(code).or_default() += 1;

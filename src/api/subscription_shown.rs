@@ -267,9 +267,9 @@ struct ShownProgress {
 }
 
 impl Shown {
-    /// Tells how many of its dead letters wait, too.
-    pub(super) const fn with_dead_letters(mut self, count: u64) -> Self {
-        self.known.dead_letters = Some(count);
+    /// Tells how many of its dead letters wait, too, if that is known.
+    pub(super) const fn with_dead_letters(mut self, count: Option<u64>) -> Self {
+        self.known.dead_letters = count;
         self
     }
 }
@@ -293,7 +293,7 @@ pub(super) fn answer(
 pub(super) fn read_answer(
     of: (&Services, &Caller),
     subscription: &Subscription,
-    dead_letters: u64,
+    dead_letters: Option<u64>,
 ) -> Response {
     with_version(show_whole(of, subscription).with_dead_letters(dead_letters), subscription)
 }

@@ -1,5 +1,6 @@
 //! Subscriptions over HTTP: create, read, replace, remove, pause, resume, checkpoint.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -21,7 +22,7 @@ use crate::api::subscription_shown::{
 };
 use crate::api::told_again::must_be_as_told;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{ConsumerId, EventId, QualifiedName};
+use crate::event::{ConsumerId, EventId, QualifiedName, SubscriptionId};
 use crate::eventlog::ActionKind;
 use crate::subscriptions::{
     GivenDocument, Subscription, SubscriptionDocument, SubscriptionQuery,
@@ -65,10 +66,9 @@ pub async fn list(
     };
     let page = services.subscription_service.page(&wanted);
     let page = page.await.map_err(problem)?;
-    let letters = services.subscription_service.dead_letters_waiting().await?;
+    let letters = services.subscription_service.dead_letters_waiting().await.ok();
     let shown = page.subscriptions.iter().map(|one| {
-        let count = letters.get(&one.id).copied().unwrap_or(0);
-        show((&services, &caller), one).with_dead_letters(count)
+        show((&services, &caller), one).with_dead_letters(waiting(letters.as_ref(), one))
     });
     let shown = shown.collect();
     let next = page.next.map(|next| next.to_string());
@@ -176,9 +176,17 @@ pub async fn read(
     if headers.get(IF_NONE_MATCH).is_some_and(|known| *known == etag(&subscription)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&subscription))]).into_response());
     }
-    let letters = services.subscription_service.dead_letters_waiting().await?;
-    let count = letters.get(&subscription.id).copied().unwrap_or(0);
-    Ok(read_answer((&services, &caller), &subscription, count))
+    let letters = services.subscription_service.dead_letters_waiting().await.ok();
+    Ok(read_answer((&services, &caller), &subscription, waiting(letters.as_ref(), &subscription)))
+}
+
+/// How many dead letters of a subscription wait; nothing where that cannot be read, which keeps the rest of an
+/// answer from nobody.
+fn waiting(
+    letters: Option<&BTreeMap<SubscriptionId, u64>>,
+    subscription: &Subscription,
+) -> Option<u64> {
+    letters.map(|letters| letters.get(&subscription.id).copied().unwrap_or(0))
 }
 
 /// `PUT /subscriptions/{id}`: replaces the document of the revision that `If-Match` names.

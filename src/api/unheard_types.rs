@@ -1,13 +1,15 @@
 //! Warns of types through which a subscription hears nothing, and names those that may have been meant.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::Services;
 use crate::event::nearest_of_all;
-use crate::subscriptions::{Subscription, may_want};
+use crate::subscriptions::{Subscription, SubscriptionDocument, may_want};
 
 /// How many types are named that may have been meant.
 const MOST_MEANT: usize = 3;
@@ -30,12 +32,35 @@ pub(super) struct UnheardType {
 pub(super) fn unheard_types(services: &Services, subscription: &Subscription) -> Vec<UnheardType> {
     let access = services.subscription_service.access();
     let names = access.event_names_heard(&subscription.consumer);
-    let hears = |wanted: &String| {
-        let wanted = std::slice::from_ref(wanted);
-        names.iter().any(|name| may_want(wanted, name))
+    let hears = |wanted: &&str| {
+        let wanted = [(*wanted).to_owned()];
+        names.iter().any(|name| may_want(&wanted, name))
     };
-    let unheard = subscription.document.types.iter().filter(|wanted| !hears(wanted));
-    unheard.map(|wanted| warning(wanted, &names)).collect()
+    let documents = services.documents.load();
+    let publications = documents.publications.iter();
+    let heard = publications.filter(|one| access.hears(&subscription.consumer, one.name()));
+    let fixed: BTreeSet<&str> = heard
+        .filter_map(|one| Some(documents.catalog.message_of(one)?.fixed_type()?.as_str()))
+        .collect();
+    // A filter compares text: `*` at its end stands for nothing else.
+    let is_made = |wanted: &&str| {
+        let rest = |name: &Arc<str>| wanted.strip_prefix(&**name);
+        fixed.contains(wanted)
+            || names.iter().filter_map(rest).any(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let SubscriptionDocument { types, filters, .. } = subscription.whole_document();
+    let of_types = types.iter().map(String::as_str).filter(|wanted| !hears(wanted));
+    let of_filters = filters.iter().flat_map(exact_types).filter(|wanted| !is_made(wanted));
+    let unheard: BTreeSet<&str> = of_types.chain(of_filters).collect();
+    unheard.into_iter().map(|wanted| warning(wanted, &names)).collect()
+}
+
+/// The types that a filter names in the dialect `exact`, also below `all` and `any`. What stands below `not` is
+/// not wanted.
+fn exact_types(filter: &Value) -> Vec<&str> {
+    let exact = filter.pointer("/exact/type").and_then(Value::as_str);
+    let lists = ["all", "any"].into_iter().filter_map(|dialect| filter.get(dialect)?.as_array());
+    exact.into_iter().chain(lists.flatten().flat_map(exact_types)).collect()
 }
 
 fn warning(wanted: &str, names: &[Arc<str>]) -> UnheardType {
@@ -62,7 +87,19 @@ fn meant(wanted: &str, names: &[Arc<str>]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_filter_names_the_types_that_it_compares_with_and_wants() {
+        let filter = json!({"any": [
+            {"exact": {"type": "A"}}, {"all": [{"exact": {"type": "B", "subject": "x"}}]},
+            {"not": {"exact": {"type": "C"}}}, {"prefix": {"type": "D"}},
+        ]});
+
+        assert_eq!(exact_types(&filter), ["A", "B"]);
+    }
 
     #[test]
     fn a_name_finds_names_and_a_hierarchy_finds_hierarchies() {

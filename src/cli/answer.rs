@@ -62,6 +62,30 @@ pub async fn list(
     Ok(items.len())
 }
 
+/// Asks for every item of a list, page by page.
+///
+/// # Errors
+///
+/// As [`Client::send`].
+pub async fn all(
+    client: &Client,
+    path: &str,
+    query: &(impl Serialize + ?Sized),
+    list: ListAnswer,
+) -> Result<Vec<Value>, Failure> {
+    let (mut all, mut next) = (Vec::new(), String::new());
+    loop {
+        let after = list.next.filter(|_| !next.is_empty()).map(|option| [(option, &next)]);
+        let answer =
+            client.read(client.request(Method::GET, path)?.query(query).query(&after)).await?;
+        all.extend(items(&answer, list.items));
+        next = text(&answer, "/next");
+        if next.is_empty() || list.next.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
 /// What to ask for what comes after a page, of which one item is enough; nothing after the last page.
 fn later(query: &impl Serialize, option: &str, next: &str) -> Option<Vec<(String, String)>> {
     let query = serde_json::to_value(query).ok().filter(|_| !next.is_empty())?;

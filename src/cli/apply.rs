@@ -1,27 +1,21 @@
 //! `sealway apply`: makes the gateway's grants and subscriptions what files say.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::SubscriptionListQuery;
-use crate::cli::answer::{items, text};
 use crate::cli::apply_changes::{MemberChange, changes_between};
 use crate::cli::apply_grants;
 use crate::cli::apply_prune::{self, Candidate, Pruned};
+use crate::cli::gateway_state::{self, KnownSubscription, KnownSubscriptions, by_name};
 use crate::cli::subscription_changes::warnings;
 use crate::cli::subscription_file::{self, Documents};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
 use crate::config::GrantFiles;
-use crate::event::{QualifiedName, SubscriptionId};
+use crate::event::{QualifiedName, number_of};
 use crate::subscriptions::{SinkCredential, SubscriptionDocument};
-
-/// Subscriptions that are asked for at once.
-const PAGE: usize = 1000;
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
@@ -97,18 +91,6 @@ impl Done {
     }
 }
 
-/// A subscription as the gateway shows it: its document, and more that is not applied.
-#[derive(Deserialize)]
-struct Shown {
-    #[serde(flatten)]
-    document: SubscriptionDocument,
-    #[serde(default)]
-    credential: Value,
-}
-
-/// What the gateway has: an id, a document, and since when its credential holds.
-pub(super) type Known = (SubscriptionId, SubscriptionDocument, Value);
-
 /// Runs the command; the answer is no if the gateway refused a subscription.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     if args.prune {
@@ -128,32 +110,16 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
         Failure::input(anyhow!("nothing was applied\n{}", told.join("\n")))
     })?;
     let client = context.client()?;
-    let there = all_there(&client).await?;
+    let there = gateway_state::subscriptions(&client).await?;
     let output = context.output();
     let granted = apply_grants::apply((&client, output), &grants, args.dry_run).await?;
     let mut all = Vec::new();
-    for (name, action) in plan(&wanted, &there) {
-        let Some((file, document)) = wanted.get(&name) else { continue };
-        let mut done = Done {
-            id: name.name.to_string(),
-            consumer: name.consumer.to_string(),
-            file: file.clone(),
-            action,
-            dry_run: args.dry_run,
-            changes: changed(&there, &name, document),
-            problem: None,
-            warnings: Vec::new(),
-            shared_secret: None,
-        };
-        announce(output, &done);
-        if !args.dry_run {
-            perform(&client, document, known(&there, &name, document), &mut done).await?;
-        }
-        all.push(done);
-    }
-    let is_done = granted && all.iter().all(|done| done.problem.is_none());
+    let applied = apply_all((&client, output), (&wanted, &there), args.dry_run, &mut all).await;
     let extra = there.keys().filter(|name| !wanted.contains_key(*name)).count();
-    tell(output, &all, args.dry_run, if args.prune { 0 } else { extra });
+    // Also when it broke off: what was made is made, and a secret is not shown again.
+    tell(output, &all, args.dry_run, if args.prune || applied.is_err() { 0 } else { extra });
+    applied?;
+    let is_done = granted && all.iter().all(|done| done.problem.is_none());
     if !args.prune {
         return Ok(if is_done { Exit::Done } else { Exit::No });
     }
@@ -166,19 +132,47 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     apply_prune::prune((&client, output), surplus, args.dry_run).await
 }
 
+/// Applies subscriptions one by one, and notes what was done about each.
+async fn apply_all(
+    (client, output): (&Client, Output),
+    (wanted, there): (&Documents, &KnownSubscriptions),
+    dry_run: bool,
+    all: &mut Vec<Done>,
+) -> Result<(), Failure> {
+    for (name, action) in plan(wanted, there) {
+        let Some((file, document)) = wanted.get(&name) else { continue };
+        let mut done = Done {
+            id: name.name.to_string(),
+            consumer: name.consumer.to_string(),
+            file: file.clone(),
+            action,
+            dry_run,
+            changes: changed(there, &name, document),
+            problem: None,
+            warnings: Vec::new(),
+            shared_secret: None,
+        };
+        announce(output, &done);
+        if !dry_run {
+            let performed =
+                perform(client, document, known(there, &name, document), &mut done).await;
+            performed.map_err(|failure| failure.context(format!("subscription {name}")))?;
+        }
+        all.push(done);
+    }
+    Ok(())
+}
+
 /// Subscriptions that no file names, of consumers of which one names another.
-fn surplus(
-    wanted: &Documents,
-    there: &BTreeMap<QualifiedName, Known>,
-) -> Result<Vec<Pruned>, Failure> {
+fn surplus(wanted: &Documents, there: &KnownSubscriptions) -> Result<Vec<Pruned>, Failure> {
     let by_id: Vec<_> =
         wanted.iter().filter_map(|(name, (_, one))| known(there, name, one)).collect();
-    let candidate = |(name, (id, ..)): (&QualifiedName, &Known)| {
-        let path = apply_prune::subscription_path(id.as_str())?;
+    let candidate = |(name, one): (&QualifiedName, &KnownSubscription)| {
+        let path = apply_prune::subscription_path(one.id.as_str())?;
         Ok(Candidate { owner: name.consumer.to_string(), name: name.to_string(), path })
     };
     // What a file names by its id may be called otherwise.
-    let others = there.iter().filter(|(_, (id, ..))| !by_id.iter().any(|(other, ..)| other == id));
+    let others = there.iter().filter(|(_, one)| !by_id.iter().any(|other| other.id == one.id));
     let candidates: Result<Vec<_>, Failure> = others.map(candidate).collect();
     let names = wanted.keys().map(ToString::to_string).collect();
     let owners = wanted.keys().map(|name| name.consumer.to_string()).collect();
@@ -187,12 +181,12 @@ fn surplus(
 
 /// What a file says otherwise than what is there; nothing of one that is not there yet.
 fn changed(
-    there: &BTreeMap<QualifiedName, Known>,
+    there: &KnownSubscriptions,
     name: &QualifiedName,
     document: &SubscriptionDocument,
 ) -> Vec<MemberChange> {
     let current = known(there, name, document);
-    current.map_or_else(Vec::new, |(_, current, _)| changes_between(current, &by_name(document)))
+    current.map_or_else(Vec::new, |one| changes_between(&one.document, &by_name(document)))
 }
 
 /// Says what is about to change, before it does.
@@ -205,60 +199,21 @@ fn announce(output: Output, done: &Done) {
     }
 }
 
-/// The documents of all subscriptions that the caller may see, page by page.
-pub(super) async fn all_there(client: &Client) -> Result<BTreeMap<QualifiedName, Known>, Failure> {
-    let mut documents = BTreeMap::new();
-    let mut query = SubscriptionListQuery { limit: Some(PAGE), ..SubscriptionListQuery::default() };
-    loop {
-        let request = client.request(Method::GET, "/subscriptions")?.query(&query);
-        let answer = client.read(request).await?;
-        documents.append(&mut there(&answer)?);
-        query.after = Some(text(&answer, "/next")).filter(|next| !next.is_empty());
-        if query.after.is_none() {
-            return Ok(documents);
-        }
-    }
-}
-
-/// The documents of an answer, by their consumers and the names that these give them.
-fn there(answer: &Value) -> Result<BTreeMap<QualifiedName, Known>, Failure> {
-    let mut documents = BTreeMap::new();
-    for item in items(answer, "subscriptions") {
-        let shown: Shown = serde_json::from_value(item).map_err(|error| {
-            Failure::ours(error).context("the gateway shows a subscription that cannot be read")
-        })?;
-        let (id, consumer) = (shown.document.id.clone(), shown.document.consumer.clone());
-        if let Some((id, name)) = id.zip(shown.document.given_name()) {
-            let name = QualifiedName { consumer, name };
-            documents.insert(name, (id, by_name(&shown.document), shown.credential));
-        }
-    }
-    Ok(documents)
-}
-
 /// The subscription of a document: the one that its consumer calls so, or the one of that id.
 fn known<'a>(
-    there: &'a BTreeMap<QualifiedName, Known>,
+    there: &'a KnownSubscriptions,
     name: &QualifiedName,
     document: &SubscriptionDocument,
-) -> Option<&'a Known> {
-    let of_id = || there.values().find(|(id, ..)| Some(id) == document.id.as_ref());
+) -> Option<&'a KnownSubscription> {
+    let of_id = || there.values().find(|one| Some(&one.id) == document.id.as_ref());
     there.get(name).or_else(of_id)
 }
 
-/// A document without its id, which a file need not know.
-pub(super) fn by_name(document: &SubscriptionDocument) -> SubscriptionDocument {
-    SubscriptionDocument { id: None, name: document.given_name(), ..document.without_secrets() }
-}
-
-fn plan(
-    wanted: &Documents,
-    there: &BTreeMap<QualifiedName, Known>,
-) -> Vec<(QualifiedName, ApplyStep)> {
+fn plan(wanted: &Documents, there: &KnownSubscriptions) -> Vec<(QualifiedName, ApplyStep)> {
     let action = |(name, (_, document)): (&QualifiedName, &(String, SubscriptionDocument))| {
         let action = match known(there, name, document) {
             None => ApplyStep::Create,
-            Some((_, current, _)) if *current != by_name(document) => ApplyStep::Replace,
+            Some(one) if one.document != by_name(document) => ApplyStep::Replace,
             Some(_) if has_secrets(document) => ApplyStep::Compare,
             Some(_) => ApplyStep::Keep,
         };
@@ -275,7 +230,7 @@ fn has_secrets(document: &SubscriptionDocument) -> bool {
 async fn perform(
     client: &Client,
     document: &SubscriptionDocument,
-    before: Option<&Known>,
+    before: Option<&KnownSubscription>,
     done: &mut Done,
 ) -> Result<(), Failure> {
     let document = || subscription_file::with_secrets(document.clone(), &done.file);
@@ -285,15 +240,16 @@ async fn perform(
         (ApplyStep::Create, _, Ok(document)) | (_, None, Ok(document)) => {
             subscriptions::create(client, &document).await
         }
-        (ApplyStep::Replace | ApplyStep::Compare, Some((id, ..)), Ok(document)) => {
-            subscriptions::replace(client, &id.clone().into(), &document).await
+        (ApplyStep::Replace | ApplyStep::Compare, Some(one), Ok(document)) => {
+            subscriptions::replace(client, &one.id.clone().into(), &document).await
         }
     };
     match performed {
         Ok(mut answer) => {
             if done.action == ApplyStep::Compare {
-                let same =
-                    before.is_some_and(|(.., since)| answer.get("credential") == Some(since));
+                let is_same =
+                    |one: &KnownSubscription| answer.get("credential") == Some(&one.credential);
+                let same = before.is_some_and(is_same);
                 done.action = if same { ApplyStep::Keep } else { ApplyStep::Replace };
             }
             done.warnings = warnings(&answer);
@@ -326,7 +282,8 @@ fn tell(output: Output, all: &[Done], dry_run: bool, others: usize) {
         }
     }
     if others > 0 {
-        output.note(format_args!("{others} other subscriptions of the gateway are left alone"));
+        let others = number_of(others, "other subscription");
+        output.note(format_args!("left alone: {others} of the gateway"));
     }
     if dry_run {
         output.note("nothing was done; run it without --dry-run to do it");
@@ -341,7 +298,7 @@ mod tests {
 
     fn document(id: &str, sink: &str) -> Value {
         let keys = json!({"jwksUri": "https://a.example/jwks.json"});
-        json!({"id": id, "consumer": "a", "sink": sink, "config": {"keys": keys}})
+        json!({"id": id, "consumer": "a", "sink": sink, "state": "active", "config": {"keys": keys}})
     }
 
     #[test]
@@ -350,13 +307,14 @@ mod tests {
             .into_iter()
             .chain([("same", "https://c.example")])
             .map(|(id, sink)| {
-                let document = serde_json::from_value(document(id, sink)).unwrap();
+                let mut document = document(id, sink);
+                document.as_object_mut().unwrap().remove("state");
+                let document = serde_json::from_value(document).unwrap();
                 (format!("a/{id}").parse().unwrap(), ("a.yaml".to_owned(), document))
             })
             .collect();
         let mut same = document("same", "https://c.example");
         for (name, value) in [
-            ("state", json!("active")),
             ("created", json!("2026-01-01T00:00:00Z")),
             ("progress", json!({"sequence": 7})),
             ("protocol", json!("HTTP")),
@@ -366,7 +324,7 @@ mod tests {
         same["config"]["start"] = json!("latest");
         let other = document("other", "https://d.example");
         let old = document("old", "https://a.example");
-        let there = there(&json!({"subscriptions": [same, old, other]})).unwrap();
+        let there = gateway_state::known(vec![same, old, other]).unwrap();
 
         let planned: Vec<(String, ApplyStep)> = plan(&wanted, &there)
             .into_iter()

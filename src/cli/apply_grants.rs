@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::access::{BY_UPGRADE, GrantDocument, GrantId};
-use crate::cli::answer::{items, text};
+use crate::cli::answer::text;
 use crate::cli::apply_prune::{self, Candidate, Pruned};
 use crate::cli::client::segment;
+use crate::cli::gateway_state;
 use crate::cli::{Client, Column, Failure, Output};
 use crate::config::{GrantFiles, grant_folder};
 
@@ -68,8 +69,26 @@ pub async fn apply(
     if wanted.is_empty() {
         return Ok(true);
     }
-    let there = there(client).await?;
+    let there = gateway_state::grants(client).await?;
     let mut all = Vec::new();
+    let applied = apply_all((client, output), (wanted, &there), dry_run, &mut all).await;
+    output.list(&all, COLUMNS);
+    for done in &all {
+        if let Some(problem) = &done.problem {
+            output.note(format_args!("{}: {problem}", done.file));
+        }
+    }
+    applied?;
+    Ok(all.iter().all(|done| done.problem.is_none()))
+}
+
+/// Applies grants one by one, and notes what was done about each.
+async fn apply_all(
+    (client, output): (&Client, Output),
+    (wanted, there): (&GrantFiles, &BTreeMap<String, Value>),
+    dry_run: bool,
+    all: &mut Vec<AppliedGrant>,
+) -> Result<(), Failure> {
     for (id, (file, document)) in wanted {
         let step = step(document, there.get(&id.to_string()));
         let mut done =
@@ -97,17 +116,11 @@ pub async fn apply(
             Err(failure) if failure.is_input() => {
                 (done.outcome, done.problem) = ("refused", Some(failure.to_string()));
             }
-            other => other?,
+            other => other.map_err(|failure| failure.context(format!("grant {id}")))?,
         }
         all.push(done);
     }
-    output.list(&all, COLUMNS);
-    for done in &all {
-        if let Some(problem) = &done.problem {
-            output.note(format_args!("{}: {problem}", done.file));
-        }
-    }
-    Ok(all.iter().all(|done| done.problem.is_none()))
+    Ok(())
 }
 
 /// Grants that hold or are to come and that no file names, of domains of which one names another. What the
@@ -125,7 +138,7 @@ pub async fn surplus(client: &Client, wanted: &GrantFiles) -> Result<Vec<Pruned>
         return Ok(Vec::new());
     }
     let mut candidates = Vec::new();
-    for (id, grant) in there(client).await? {
+    for (id, grant) in gateway_state::grants(client).await? {
         if is_open(&grant) {
             let owner = id.split('/').next().unwrap_or_default().to_owned();
             candidates.push(Candidate { owner, path: apply_prune::grant_path(&id)?, name: id });
@@ -134,22 +147,6 @@ pub async fn surplus(client: &Client, wanted: &GrantFiles) -> Result<Vec<Pruned>
     let names = wanted.keys().map(ToString::to_string).collect();
     let owners = wanted.values().map(|(_, one)| one.publication.domain().to_owned()).collect();
     Ok(apply_prune::surplus("grant", candidates, (&names, &owners)))
-}
-
-pub(super) async fn there(client: &Client) -> Result<BTreeMap<String, Value>, Failure> {
-    let mut all = BTreeMap::new();
-    let mut path = "/grants".to_owned();
-    loop {
-        let answer = client.get(&path).await?;
-        for grant in items(&answer, "grants") {
-            all.insert(text(&grant, "/id"), grant);
-        }
-        let next = text(&answer, "/next");
-        if next.is_empty() {
-            return Ok(all);
-        }
-        path = format!("/grants?after={}", segment(&next)?);
-    }
 }
 
 pub(super) fn step(document: &GrantDocument, current: Option<&Value>) -> GrantStep {

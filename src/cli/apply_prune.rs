@@ -74,28 +74,37 @@ pub async fn prune(
             .note("nothing to remove: files name all that is there of their consumers and domains");
         return Ok(Exit::Done);
     }
-    if !dry_run {
-        // Before anything goes, so that it is known if the connection breaks.
-        for one in &surplus {
-            output.note(format_args!("removing {} {}", one.kind, one.name));
-        }
-        for one in &mut surplus {
-            match client.call::<()>(Method::DELETE, &one.path, None).await {
-                Ok(_) => one.outcome = "removed",
-                Err(failure) if failure.is_input() => {
-                    (one.outcome, one.problem) = ("refused", Some(failure.to_string()));
-                }
-                Err(failure) => return Err(failure),
-            }
-        }
-    }
+    let removed = if dry_run { Ok(()) } else { remove((client, output), &mut surplus).await };
     output.list(&surplus, COLUMNS);
     for one in surplus.iter().filter(|one| one.problem.is_some()) {
         let problem = one.problem.as_deref().unwrap_or_default();
         output.note(format_args!("{} {}: {problem}", one.kind, one.name));
     }
+    removed?;
     let stays = surplus.iter().any(|one| one.problem.is_some());
     Ok(if stays { Exit::No } else { Exit::Done })
+}
+
+/// Removes them one by one, and notes what became of each.
+async fn remove(
+    (client, output): (&Client, Output),
+    surplus: &mut [Pruned],
+) -> Result<(), Failure> {
+    // Before anything goes, so that it is known if the connection breaks.
+    for one in &mut *surplus {
+        output.note(format_args!("removing {} {}", one.kind, one.name));
+        one.outcome = "not removed";
+    }
+    for one in surplus {
+        match client.call::<()>(Method::DELETE, &one.path, None).await {
+            Ok(_) => one.outcome = "removed",
+            Err(failure) if failure.is_input() => {
+                (one.outcome, one.problem) = ("refused", Some(failure.to_string()));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 /// The path of a subscription.

@@ -62,6 +62,9 @@ pub struct CarriedCaller {
     pub name: CallerId,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// When its credentials end; never by themselves if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// Reads a text from a file, or from standard input for `-`.
@@ -181,6 +184,7 @@ mod tests {
             callers: vec![CarriedCaller {
                 name: "admin".parse().unwrap(),
                 scopes: vec!["admin".parse().unwrap()],
+                until: Some("2030-01-01T00:00:00Z".parse().unwrap()),
             }],
         };
         let text = serde_saphyr::to_string(&carried).unwrap();

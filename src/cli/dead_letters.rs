@@ -231,9 +231,10 @@ async fn redrive(args: RedriveArgs, client: &Client, output: Output) -> CommandR
 }
 
 fn in_words(redrive: &Value) -> String {
-    let [id, state, redriven, matched] =
-        ["/id", "/state", "/counts/redriven", "/counts/matched"].map(|at| text(redrive, at));
-    format!("redrive {id} is {state}: {redriven} of {matched} dead letters are brought back")
+    let [id, state, redriven] = ["/id", "/state", "/counts/redriven"].map(|at| text(redrive, at));
+    let matched = redrive.pointer("/counts/matched").and_then(Value::as_u64).unwrap_or_default();
+    let matched = number_of(matched, "dead letter");
+    format!("redrive {id} is {state}: {redriven} of {matched} brought back")
 }
 
 /// The request's body.

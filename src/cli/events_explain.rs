@@ -58,14 +58,20 @@ fn story(trace: &Value) -> String {
     let deliveries = items(trace, "deliveries");
     let early = trace.get("beforeStart").and_then(Value::as_u64).unwrap_or_default();
     let next = text(trace, "/next");
-    if deliveries.is_empty() && early == 0 && next.is_empty() {
+    let states = trace.get("states").and_then(Value::as_object);
+    for (state, count) in states.into_iter().flatten() {
+        let count = count.as_u64().unwrap_or_default();
+        say(format!("{state}: {}", number_of(count, "subscription")));
+    }
+    let is_wanted = early > 0 || states.is_some_and(|states| !states.is_empty());
+    if deliveries.is_empty() && !is_wanted && next.is_empty() {
         say("no subscription wants it".to_owned());
     }
     for delivery in &deliveries {
         delivery_lines(delivery).into_iter().for_each(&mut say);
     }
     if early > 0 {
-        let subscriptions = number_of(usize::try_from(early).unwrap_or(usize::MAX), "subscription");
+        let subscriptions = number_of(early, "subscription");
         say(format!("{subscriptions} that began after it and want it; a replay brings it"));
     }
     if !next.is_empty() {

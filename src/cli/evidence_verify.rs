@@ -13,7 +13,7 @@ use crate::cli::evidence_witnesses::WitnessArgs;
 use crate::cli::harmless::harmless_line;
 use crate::cli::receipt_file::keys_of;
 use crate::cli::{CommandResult, Context, Exit, Failure, asked, evidence_witnesses};
-use crate::event::EventId;
+use crate::event::{EventId, number_of};
 use crate::keys::OpeningKeys;
 use crate::proof::{
     AcceptedCheck, AcceptedReport, BundleReport, BundleVerdict, NoBundle, SeriesReport,
@@ -152,12 +152,13 @@ fn series_text(found: &[BundleReport<'_>], series: &SeriesReport, args: &Args) -
         lines.push(text(one, args));
     }
     let missing = [
-        (series.dropped, "were dropped from the log before they could be exported"),
-        (series.withheld, "are ones that the consumer may not hear any more"),
+        (series.dropped, "dropped from the log before an export"),
+        (series.withheld, "which the consumer may not hear any more"),
     ];
     for (count, why) in missing.into_iter().filter(|(count, _)| *count > 0) {
         lines.push(format!(
-            "{count} events are in no bundle, as the gateway has signed: they {why}"
+            "in no bundle, as the gateway has signed: {}, {why}",
+            number_of(count, "event")
         ));
     }
     if !series.is_from_start {
@@ -275,21 +276,18 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
     lines.extend(states(examiner));
     lines.extend(asked::lines(examiner));
     if found.unjudged() > 0 {
-        let unjudged = found.unjudged();
-        lines.push(format!(
-            "it was too much work to tell of {unjudged} events whether they were asked for"
-        ));
+        let events = number_of(found.unjudged(), "event");
+        lines.push(format!("it was too much work to tell whether these were asked for: {events}"));
     }
     if examiner.unproved() > 0 {
-        lines.push(format!(
-            "{} events have no proof that they are in a tree over the log",
-            examiner.unproved()
-        ));
+        let events = number_of(examiner.unproved(), "event");
+        lines.push(format!("without proof that it is in a tree over the log: {events}"));
     }
     if args.key.is_none() {
         lines.push("no token was opened; --key does that".to_owned());
     } else if unvalidated > 0 {
-        lines.push(format!("{unvalidated} events have no contract in the bundle"));
+        lines
+            .push(format!("without a contract in the bundle: {}", number_of(unvalidated, "event")));
     }
     if args.jwks.is_none() {
         lines.push(format!(
@@ -350,7 +348,10 @@ fn on_receipts(examiner: &Examiner<'_>, args: &Args) -> Vec<String> {
         ));
     }
     if expects_receipts && examiner.events_without_receipt > 0 {
-        lines.push(format!("{} events have no receipt", examiner.events_without_receipt));
+        lines.push(format!(
+            "without a receipt: {}",
+            number_of(examiner.events_without_receipt, "event")
+        ));
     }
     if examiner.receipts_without_chain > 0 {
         lines.push(format!(

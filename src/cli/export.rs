@@ -2,44 +2,41 @@
 
 use std::sync::Arc;
 
-use reqwest::Method;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::access::GrantDocument;
 use crate::ambient::{Clock, SystemClock};
-use crate::api::{Callers, SubscriptionListQuery};
-use crate::cli::answer::{items, text};
+use crate::api::Callers;
+use crate::cli::answer::text;
 use crate::cli::carried::{Carried, CarriedCaller, CarriedSubscription, FORM};
-use crate::cli::client::segment;
-use crate::cli::{Client, CommandResult, Context, Exit, Failure};
-use crate::eventlog::{SqliteRegistry, StoredLog};
-use crate::subscriptions::SubscriptionDocument;
-
-/// Subscriptions that are asked for at once.
-const PAGE: usize = 1000;
+use crate::cli::data_directory::must_have_log;
+use crate::cli::gateway_state;
+use crate::cli::{Client, CommandResult, Context, DataDirectory, Exit, Failure};
+use crate::config::Config;
+use crate::event::number_of;
+use crate::eventlog::SqliteRegistry;
+use crate::subscriptions::SubscriptionState;
 
 /// What to write.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Leave out the callers, which are read from the data directory of the settings
+    #[command(flatten)]
+    data: DataDirectory,
+    /// Leave out the callers, which are read from the data directory
     #[arg(long)]
     without_callers: bool,
-}
-
-/// A subscription as the gateway shows it.
-#[derive(Deserialize)]
-struct Shown {
-    #[serde(flatten)]
-    document: SubscriptionDocument,
-    state: String,
 }
 
 /// Runs the command: subscriptions and grants come from the running gateway.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
-    let config = context.config()?;
-    let callers = if args.without_callers { Vec::new() } else { callers(context).await? };
+    let (config, callers) = if args.without_callers {
+        (args.data.settings(context)?, Vec::new())
+    } else {
+        let config = args.data.config(context)?;
+        let callers = callers(&config).await?;
+        (config, callers)
+    };
     let carried = Carried {
         sealway_export: FORM,
         issuer: config.issuer_text().to_owned(),
@@ -54,52 +51,29 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
         output.line(serde_saphyr::to_string(&carried).map_err(Failure::ours)?.trim_end());
     }
     output.note(format_args!(
-        "{} subscriptions, {} grants and {} callers; secrets and keys are not in it",
-        carried.subscriptions.len(),
-        carried.grants.len(),
-        carried.callers.len()
+        "{}, {} and {}; secrets and keys are not in it",
+        number_of(carried.subscriptions.len(), "subscription"),
+        number_of(carried.grants.len(), "grant"),
+        number_of(carried.callers.len(), "caller")
     ));
     Ok(Exit::Done)
 }
 
-/// Every subscription that the caller may see and that is not closed, page by page.
+/// Every subscription that the caller may see and that is not closed.
 async fn subscriptions(client: &Client) -> Result<Vec<CarriedSubscription>, Failure> {
-    let mut all = Vec::new();
-    let mut query = SubscriptionListQuery { limit: Some(PAGE), ..SubscriptionListQuery::default() };
-    loop {
-        let request = client.request(Method::GET, "/subscriptions")?.query(&query);
-        let answer = client.read(request).await?;
-        for item in items(&answer, "subscriptions") {
-            let Shown { document, state } = serde_json::from_value(item).map_err(|error| {
-                Failure::ours(error).context("the gateway shows a subscription that cannot be read")
-            })?;
-            if state != "closed" {
-                all.push(CarriedSubscription::of(&document, state == "paused"));
-            }
-        }
-        query.after = Some(text(&answer, "/next")).filter(|next| !next.is_empty());
-        if query.after.is_none() {
-            return Ok(all);
-        }
-    }
+    let known = gateway_state::subscriptions(client).await?.into_values();
+    let open = known.filter(|one| one.state != SubscriptionState::Closed);
+    let carried = |one: gateway_state::KnownSubscription| {
+        CarriedSubscription::of(&one.document, one.state == SubscriptionState::Paused)
+    };
+    Ok(open.map(carried).collect())
 }
 
 /// Every grant that holds or is to come.
 async fn grants(client: &Client) -> Result<Vec<GrantDocument>, Failure> {
-    let (mut all, mut path) = (Vec::new(), "/grants".to_owned());
-    loop {
-        let answer = client.get(&path).await?;
-        for grant in items(&answer, "grants") {
-            if matches!(text(&grant, "/state").as_str(), "planned" | "active") {
-                all.push(document_of(&grant)?);
-            }
-        }
-        let next = text(&answer, "/next");
-        if next.is_empty() {
-            return Ok(all);
-        }
-        path = format!("/grants?after={}", segment(&next)?);
-    }
+    let all = gateway_state::grants(client).await?;
+    let is_open = |grant: &&Value| matches!(text(grant, "/state").as_str(), "planned" | "active");
+    all.values().filter(is_open).map(document_of).collect()
 }
 
 /// The document of a grant that the gateway shows.
@@ -114,20 +88,24 @@ fn document_of(grant: &Value) -> Result<GrantDocument, Failure> {
     })
 }
 
-async fn callers(context: &Context) -> Result<Vec<CarriedCaller>, Failure> {
-    let config = context.config()?;
-    let missing = "the callers are read from the data directory; run it where the gateway runs, or \
-                   with --without-callers";
-    // Looking must not make a data directory.
-    StoredLog::open(&config.data_dir).map_err(|error| Failure::blame(error).context(missing))?;
+/// Every caller whose credentials have not ended.
+async fn callers(config: &Config) -> Result<Vec<CarriedCaller>, Failure> {
+    must_have_log(config).map_err(|failure| {
+        failure.context(
+            "the callers cannot be read; run it where the gateway runs, or --without-callers",
+        )
+    })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let registry =
         SqliteRegistry::open(&config.data_dir, Arc::clone(&clock)).map_err(Failure::blame)?;
+    let now = clock.now();
     let callers = Callers::new(Arc::new(registry), config.api.caller_cache, clock);
     let mut all = Vec::new();
     for caller in callers.list().await.map_err(Failure::blame)? {
-        let name = caller.id.parse().map_err(Failure::ours)?;
-        all.push(CarriedCaller { name, scopes: caller.scopes });
+        if caller.until.is_none_or(|until| now < until) {
+            let name = caller.id.parse().map_err(Failure::ours)?;
+            all.push(CarriedCaller { name, scopes: caller.scopes, until: caller.until });
+        }
     }
     Ok(all)
 }

@@ -14,16 +14,19 @@ use crate::ambient::{Clock, SystemClock, SystemEntropy};
 use crate::api::{CallerRecord, Callers};
 use crate::cli::acting::act;
 use crate::cli::answer::text;
-use crate::cli::apply::{Known, all_there, by_name};
 use crate::cli::apply_changes::changes_between;
-use crate::cli::apply_grants::{GrantStep, step, there};
+use crate::cli::apply_grants::{GrantStep, step};
 use crate::cli::apply_prune::subscription_path;
-use crate::cli::carried::{self, CarriedCaller, CarriedSubscription};
+use crate::cli::carried::{self, Carried, CarriedCaller, CarriedSubscription};
+use crate::cli::data_directory::must_have_log;
+use crate::cli::gateway_state::{self, KnownSubscription, KnownSubscriptions, by_name};
 use crate::cli::subscription_file::{places_of_secrets, with_secrets};
-use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
+use crate::cli::{
+    Client, Column, CommandResult, Context, DataDirectory, Exit, Failure, Output, subscriptions,
+};
 use crate::event::QualifiedName;
 use crate::eventlog::{ActionKind, SqliteRegistry};
-use crate::subscriptions::{SubscriptionDocument, Subscriptions};
+use crate::subscriptions::{SubscriptionDocument, SubscriptionState, Subscriptions};
 use crate::telemetry::error_chain;
 
 /// What to make.
@@ -35,9 +38,11 @@ pub struct Args {
     /// Say what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
-    /// Leave out the callers, which are added in the data directory of the settings
+    /// Leave out the callers, which are added in the data directory
     #[arg(long)]
     without_callers: bool,
+    #[command(flatten)]
+    data: DataDirectory,
 }
 
 /// What became of one thing, or would.
@@ -83,13 +88,31 @@ impl Imported {
 /// Runs the command; the answer is no if something was refused.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let carried = carried::read(&args.file)?;
-    let (client, output) = (context.client()?, context.output());
-    let subscriptions = all_there(&client).await?;
-    let grants = if carried.grants.is_empty() { BTreeMap::new() } else { there(&client).await? };
     let mut all = Vec::new();
+    let imported = import_all(&carried, args, context, &mut all).await;
+    // Also when it broke off: what was made is made, and a key is not shown again.
+    tell(context.output(), &all, args.dry_run);
+    imported?;
+    let is_refused = all.iter().any(|one| one.problem.is_some());
+    Ok(if is_refused { Exit::No } else { Exit::Done })
+}
+
+/// Imports one after the other, and notes what became of each.
+async fn import_all(
+    carried: &Carried,
+    args: &Args,
+    context: &Context,
+    all: &mut Vec<Imported>,
+) -> Result<(), Failure> {
+    let client = context.client()?;
+    let subscriptions = gateway_state::subscriptions(&client).await?;
+    let grants = match carried.grants.as_slice() {
+        [] => BTreeMap::new(),
+        _ => gateway_state::grants(&client).await?,
+    };
     // Callers first, and grants before the subscriptions that need them.
     if !args.without_callers && !carried.callers.is_empty() {
-        all.extend(import_callers(&carried.callers, args.dry_run, context).await?);
+        import_callers(&carried.callers, args, context, all).await?;
     }
     for grant in &carried.grants {
         all.push(import_grant(&client, grant, &grants, args.dry_run).await?);
@@ -97,21 +120,21 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     for one in &carried.subscriptions {
         all.push(import_subscription(&client, one, &subscriptions, args).await?);
     }
-    tell(output, &all, args.dry_run);
-    let is_refused = all.iter().any(|one| one.problem.is_some());
-    Ok(if is_refused { Exit::No } else { Exit::Done })
+    Ok(())
 }
 
 async fn import_callers(
     wanted: &[CarriedCaller],
-    dry_run: bool,
+    args: &Args,
     context: &Context,
-) -> Result<Vec<Imported>, Failure> {
-    let config = context.config()?;
+    all: &mut Vec<Imported>,
+) -> Result<(), Failure> {
+    let config = args.data.config(context)?;
+    must_have_log(&config)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let registry =
         SqliteRegistry::open(&config.data_dir, Arc::clone(&clock)).map_err(Failure::blame)?;
-    let registry = Arc::new(registry);
+    let (registry, now) = (Arc::new(registry), clock.now());
     let callers = Callers::new(Arc::clone(&registry) as _, config.api.caller_cache, clock);
     let there: BTreeMap<String, CallerRecord> = callers
         .list()
@@ -120,26 +143,30 @@ async fn import_callers(
         .into_iter()
         .map(|one| (one.id.clone(), one))
         .collect();
-    let mut all = Vec::new();
-    for CarriedCaller { name, scopes } in wanted {
+    for CarriedCaller { name, scopes, until } in wanted {
         let one = Imported::new("caller", name.to_string());
         all.push(match there.get(name.as_str()) {
-            Some(known) if known.scopes == *scopes => one,
+            Some(known) if known.scopes == *scopes && known.until == *until => one,
             Some(_) => one.refused(format!(
-                "there is a caller `{name}` with other scopes; `sealway callers change` gives it these"
+                "there is a caller `{name}` with other scopes or another end; `sealway callers change` \
+                 gives it these"
             )),
-            None if dry_run => Imported { outcome: "would be created", ..one },
+            None if until.is_some_and(|until| until <= now) => {
+                Imported { outcome: "has ended", ..one }
+            }
+            None if args.dry_run => Imported { outcome: "would be created", ..one },
             None => {
                 let of = (ActionKind::AddCaller, format!("callers/{name}"));
                 let add = async {
-                    callers.add(name, scopes.clone(), &SystemEntropy).await.map_err(Failure::blame)
+                    let added = callers.add_until(name, scopes.clone(), *until, &SystemEntropy);
+                    added.await.map_err(Failure::blame)
                 };
                 let key = act(&*registry, of, context, add).await;
                 one.made(key.map(|key| Some(json!(key.expose()))))?
             }
         });
     }
-    Ok(all)
+    Ok(())
 }
 
 async fn import_grant(
@@ -170,7 +197,7 @@ async fn import_grant(
 async fn import_subscription(
     client: &Client,
     wanted: &CarriedSubscription,
-    there: &BTreeMap<QualifiedName, Known>,
+    there: &KnownSubscriptions,
     args: &Args,
 ) -> Result<Imported, Failure> {
     let document = &wanted.document;
@@ -180,14 +207,8 @@ async fn import_subscription(
     };
     let name = QualifiedName { consumer: document.consumer.clone(), name };
     let one = Imported::new("subscription", name.to_string());
-    if let Some((_, current, _)) = there.get(&name) {
-        let changes = changes_between(current, &by_name(document));
-        let told: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        return Ok(if changes.is_empty() {
-            one
-        } else {
-            one.refused(format!("there is another one of this name; {}", told.join("; ")))
-        });
+    if let Some(known) = there.get(&name) {
+        return keep(client, (wanted, known), one, args.dry_run).await;
     }
     let document = match sound(document, &args.file.display().to_string()) {
         Ok(document) => document,
@@ -202,7 +223,38 @@ async fn import_subscription(
     };
     let secret = made.get_mut("sharedSecret").map(Value::take);
     let one = one.made(Ok(secret))?;
-    if wanted.paused { pause(client, one, &made).await } else { Ok(one) }
+    let paused = if wanted.paused { pause(client, &text(&made, "/id")).await } else { Ok(()) };
+    let problem = paused.err().map(|failure| format!("it is created and not paused: {failure}"));
+    Ok(Imported { problem, ..one })
+}
+
+/// Leaves what is there as it is, and pauses it if it is to be: an import before may have come no further.
+async fn keep(
+    client: &Client,
+    (wanted, known): (&CarriedSubscription, &KnownSubscription),
+    one: Imported,
+    dry_run: bool,
+) -> Result<Imported, Failure> {
+    let changes = changes_between(&known.document, &by_name(&wanted.document));
+    let told: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    if !changes.is_empty() {
+        let told = told.join("; ");
+        return Ok(one.refused(format!("there is another one of this name; {told}")));
+    }
+    let is_over = matches!(known.state, SubscriptionState::Paused | SubscriptionState::Closed);
+    if !wanted.paused || is_over {
+        return Ok(one);
+    }
+    if dry_run {
+        return Ok(Imported { outcome: "would be paused", ..one });
+    }
+    match pause(client, known.id.as_str()).await {
+        Ok(()) => Ok(Imported { outcome: "paused", ..one }),
+        Err(failure) if failure.is_input() => {
+            Ok(one.refused(format!("it cannot be paused: {failure}")))
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// A document that can work, with the secrets that it names.
@@ -213,16 +265,9 @@ fn sound(document: &SubscriptionDocument, file: &str) -> Result<SubscriptionDocu
     with_secrets(document.clone(), file).map_err(|failure| failure.to_string())
 }
 
-/// Pauses what was just created, as the one that it is made after.
-async fn pause(client: &Client, one: Imported, made: &Value) -> Result<Imported, Failure> {
-    let path = subscription_path(&text(made, "/id"))? + "/pause";
-    Ok(match client.call::<()>(Method::POST, &path, None).await {
-        Ok(_) => one,
-        Err(failure) => Imported {
-            problem: Some(format!("it is created and could not be paused: {failure}")),
-            ..one
-        },
-    })
+async fn pause(client: &Client, id: &str) -> Result<(), Failure> {
+    let path = subscription_path(id)? + "/pause";
+    client.call::<()>(Method::POST, &path, None).await.map(drop)
 }
 
 fn tell(output: Output, all: &[Imported], dry_run: bool) {

@@ -58,6 +58,7 @@ mod evidence_witnesses;
 mod exit_codes;
 mod export;
 mod failure;
+mod gateway_state;
 mod grants;
 mod harmless;
 mod import;

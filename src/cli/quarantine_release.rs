@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::api::ReleaseRequest;
 use crate::cli::answer::items;
 use crate::cli::{Client, CommandResult, Exit, Failure, Output};
-use crate::event::Timestamp;
+use crate::event::{Timestamp, number_of};
 
 /// Which entries to release.
 #[derive(Debug, clap::Args)]
@@ -68,11 +68,12 @@ struct ReleaseTally {
     matched: u64,
     released: u64,
     events: u64,
+    quarantined: u64,
     stayed: BTreeMap<String, u64>,
     refused: Vec<Value>,
 }
 
-/// Runs the command; the answer is no if something stays that was to be released.
+/// Runs the command; the answer is no if something stays that was to be released, or is set aside again.
 pub async fn run(args: ReleaseArgs, client: &Client, output: Output) -> CommandResult {
     if let Some(id) = args.id {
         return one(id, client, output).await;
@@ -85,13 +86,15 @@ pub async fn run(args: ReleaseArgs, client: &Client, output: Output) -> CommandR
         let answer = client.call(Method::POST, "/quarantine/release", Some(&request)).await;
         let answer = answer.map_err(|failure| tally.so_far(failure))?;
         left = left.saturating_sub(tally.add(&answer));
+        request.to = answer.get("to").and_then(Value::as_str).map(str::to_owned).or(request.to);
         request.after = answer.get("next").and_then(Value::as_u64);
         if request.after.is_none() || left == 0 {
             break;
         }
     }
     output.item(&tally, ReleaseTally::in_words);
-    Ok(if tally.stayed.is_empty() { Exit::Done } else { Exit::No })
+    let is_out = tally.stayed.is_empty() && tally.quarantined == 0;
+    Ok(if is_out { Exit::Done } else { Exit::No })
 }
 
 fn request(args: ReleaseArgs) -> ReleaseRequest {
@@ -118,13 +121,13 @@ async fn one(id: u64, client: &Client, output: Output) -> CommandResult {
         let events = items(answer, "events");
         let ids: Vec<&str> = events.iter().filter_map(Value::as_str).collect();
         let aside = answer.get("quarantined").and_then(Value::as_u64).unwrap_or(0);
+        let by = number_of(aside, "publication");
         match (ids.is_empty(), aside) {
             (false, 0) => format!("event {id} is released as {}", ids.join(" ")),
-            (false, _) => format!(
-                "event {id} is released as {}, and set aside by {aside} publications",
-                ids.join(" ")
-            ),
-            (true, _) => format!("event {id} was read and set aside by {aside} publications"),
+            (false, _) => {
+                format!("event {id} is released as {}, and set aside by {}", ids.join(" "), by)
+            }
+            (true, _) => format!("event {id} was read and set aside by {by}"),
         }
     });
     Ok(Exit::Done)
@@ -137,6 +140,7 @@ impl ReleaseTally {
         self.matched += count("matched");
         self.released += count("released");
         self.events += count("events");
+        self.quarantined += count("quarantined");
         for (code, count) in answer.get("stayed").and_then(Value::as_object).into_iter().flatten() {
             *self.stayed.entry(code.clone()).or_default() += count.as_u64().unwrap_or(0);
         }
@@ -150,12 +154,15 @@ impl ReleaseTally {
     }
 
     fn in_words(&self) -> String {
-        let entries =
-            |count: u64| if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") };
+        let (entries, events) =
+            (|count: u64| number_of(count, "entry"), |count: u64| number_of(count, "event"));
         if self.dry_run {
             return format!("{} would be tried; nothing was released", entries(self.matched));
         }
-        let mut told = format!("{} released, as {} events", entries(self.released), self.events);
+        let mut told = format!("{} released, as {}", entries(self.released), events(self.events));
+        if self.quarantined > 0 {
+            let _ = write!(told, "\n{} set aside again", events(self.quarantined));
+        }
         for (code, count) in &self.stayed {
             // Writing to a string cannot fail.
             let _ = write!(told, "\n{} stayed: {code}", entries(*count));

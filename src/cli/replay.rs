@@ -8,7 +8,7 @@ use crate::api::{ListAnswer, ReplayRequest};
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::waiting::{Waiting, Work, follow};
 use crate::cli::{Client, CommandResult, Context, Exit};
-use crate::event::{EventBound, ReplayId, SubscriptionReference};
+use crate::event::{EventBound, ReplayId, SubscriptionReference, number_of};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -106,8 +106,9 @@ async fn start(args: StartArgs, client: &Client, context: &Context) -> CommandRe
     }
     if args.dry_run {
         output.item(&started, |counted| {
-            let [matched, from, to] = ["/matched", "/from", "/to"].map(|at| text(counted, at));
-            format!("{matched} events from {from} to {to} would be delivered")
+            let [from, to] = ["/from", "/to"].map(|at| text(counted, at));
+            let matched = counted.get("matched").and_then(Value::as_u64).unwrap_or_default();
+            format!("{} from {from} to {to} would be delivered", number_of(matched, "event"))
         });
         return Ok(Exit::Done);
     }

@@ -7,7 +7,7 @@ use crate::ambient::HumanDuration;
 use crate::api::{DropRequest, SecretRequest};
 use crate::cli::answer::{items, show, text};
 use crate::cli::{Client, Failure, Output};
-use crate::event::SubscriptionReference;
+use crate::event::{SubscriptionReference, number_of};
 
 /// Whose secret to replace.
 #[derive(Debug, clap::Args)]
@@ -51,8 +51,9 @@ pub async fn drop_retries(client: &Client, output: Output, args: DropArgs) -> Re
     let path = format!("/subscriptions/{}/retries/drop", id.segment());
     let answer = client.call(Method::POST, &path, Some(&wish)).await?;
     output.item(&answer, |answer| {
-        let dropped = text(answer, "/dropped");
-        format!("{dropped} deliveries of subscription `{id}` are dead letters: `dropped`")
+        let dropped = answer.get("dropped").and_then(Value::as_u64).unwrap_or_default();
+        let dropped = number_of(dropped, "delivery");
+        format!("{dropped} of subscription `{id}` given up, as dead letters: `dropped`")
     });
     Ok(())
 }

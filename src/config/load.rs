@@ -70,7 +70,17 @@ fn read(name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
         mistakes.extend(unfit(&config, (name, text), tree.as_ref(), &torn));
     }
     mistakes.sort_by_key(|mistake| mistake.place);
+    mistakes.iter_mut().for_each(hide_secret);
     if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+}
+
+/// Does not show the line of a mistake that may have a secret in it: what is told of settings is logged, and
+/// `GET /settings` says why a reload was refused.
+fn hide_secret(mistake: &mut Diagnostic) {
+    let told = [&mistake.excerpt, &mistake.problem, &mistake.help].map(|it| it.to_lowercase());
+    if told.iter().any(|it| it.contains("secret") || it.contains("pass")) {
+        mistake.excerpt.clear();
+    }
 }
 
 /// What neither the types nor the ranges of the settings can check, each at its place. Of a part that
@@ -124,6 +134,28 @@ mod tests {
         assert!(shown.contains("gateway.yaml:1:1: the issuer is an http"), "{shown}");
         assert!(shown.contains("gateway.yaml:3:3: "), "{shown}");
         assert!(shown.contains(" 3 |   publish-ahead: 1m\n   |   ^"), "{shown}");
+    }
+
+    #[test]
+    fn a_secret_in_place_of_its_place_is_not_repeated() {
+        for text in [
+            "keys:\n  passphrase: hunter2\n",
+            "keys:\n  passphrase: { hunter2: x }\n",
+            "keys:\n  passphrase:\n    hunter2\n",
+            "keys:\n  passphrase: hunter2\n  publish-ahead: soon\n",
+            "keys: { passphrase: hunter2, publish-ahead: soon }\n",
+            "keys: { passphrase: hunter2\n",
+            "keys:\n  passphrse: hunter2\n",
+            "source:\n  access-keys: [{ id: AKID, secret: hunter2, souces: [] }]\n",
+            "source:\n  access-keys:\n    - id: AKID\n      secrt: hunter2\n",
+        ] {
+            let shown = mistakes(text);
+
+            assert!(shown.starts_with("gateway.yaml:"), "{shown}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let shown = mistakes("keys:\n  passphrase: hunter2\n");
+        assert!(shown.starts_with("gateway.yaml:2:15: the place of a secret belongs"), "{shown}");
     }
 
     #[test]

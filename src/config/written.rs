@@ -26,7 +26,7 @@ pub struct SettingDifference {
 impl Config {
     /// The settings as their file says them, with the defaults of what it leaves out: paths are as they
     /// are written, and nothing of a command line is in them. Secrets are not in them, only where each is
-    /// kept; a password in an address is left out.
+    /// kept; credentials and the query of an address are left out.
     pub fn as_written(&self) -> Value {
         let mut written = if self.written.is_null() {
             // Of a structure of strings, numbers and lists this cannot fail.
@@ -103,16 +103,25 @@ fn compare(
     }
 }
 
-/// Leaves passwords out of addresses.
+/// What stands in an address in place of what may be a secret.
+const MASKED: &str = "masked";
+
+/// Leaves out of addresses what may be a secret: user name, password and query.
 fn mask(value: &mut Value) {
     match value {
-        Value::String(text) if text.contains("://") && text.contains('@') => {
-            if let Ok(mut url) = Url::parse(text)
-                && url.password().is_some()
-                && url.set_password(Some("masked")).is_ok()
-            {
-                *text = url.to_string();
+        Value::String(text) if text.contains("://") && text.contains(['@', '?']) => {
+            let Ok(mut url) = Url::parse(text) else { return };
+            // An address without a host has neither.
+            if !url.username().is_empty() {
+                let _ = url.set_username(MASKED);
             }
+            if url.password().is_some() {
+                let _ = url.set_password(Some(MASKED));
+            }
+            if url.query().is_some() {
+                url.set_query(Some(MASKED));
+            }
+            *text = url.to_string();
         }
         Value::Array(items) => items.iter_mut().for_each(mask),
         Value::Object(members) => members.values_mut().for_each(mask),
@@ -160,10 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_an_address_is_not_shown() {
-        let mut value = json!({"a": ["https://me:hidden@sink.example/x", "no@address"]});
+    fn credentials_and_the_query_of_an_address_are_not_shown() {
+        let mut value = json!({"a": [
+            "https://me:hidden@sink.example/x", "https://hidden@sink.example/x",
+            "https://sink.example/x?sig=hidden&a=1", "no@address?", "https://sink.example/x",
+        ]});
         mask(&mut value);
-        assert_eq!(value, json!({"a": ["https://me:masked@sink.example/x", "no@address"]}));
+        assert_eq!(
+            value,
+            json!({"a": [
+                "https://masked:masked@sink.example/x", "https://masked@sink.example/x",
+                "https://sink.example/x?masked", "no@address?", "https://sink.example/x",
+            ]})
+        );
     }
 
     #[test]

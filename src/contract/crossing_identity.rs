@@ -43,11 +43,15 @@ impl Message {
         publication.source().or_else(|| self.envelope()?.source()).cloned()
     }
 
+    /// The CloudEvents `type` that the contract fixes, if it does.
+    pub fn fixed_type(&self) -> Option<&EventType> {
+        self.envelope().and_then(EnvelopeRules::event_type)
+    }
+
     /// The CloudEvents `type` of an event: what the contract fixes, or the name that its publication
     /// gives it.
     pub fn type_of(&self, enriched: &Enriched) -> EventType {
-        let fixed = self.envelope().and_then(EnvelopeRules::event_type);
-        fixed.unwrap_or_else(|| enriched.event_type()).clone()
+        self.fixed_type().unwrap_or_else(|| enriched.event_type()).clone()
     }
 
     /// The attributes of an event, and how they break the contract; nothing if nothing gives it a

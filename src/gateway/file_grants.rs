@@ -1,6 +1,6 @@
 //! Makes the grants of a running gateway what their files say, when it is told to reload.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::access::{Access, AccessError, BY_FILES, Grant, GrantDocument, GrantId, GrantState};
 use crate::config::GrantFiles;
@@ -13,6 +13,8 @@ pub(super) struct GrantPlan {
     move_end: Vec<(GrantId, Option<Timestamp>)>,
     /// What a file says and nothing is done about, with why.
     warnings: Vec<Diagnostic>,
+    /// What files name.
+    named: BTreeSet<GrantId>,
 }
 
 impl GrantPlan {
@@ -29,7 +31,8 @@ impl GrantPlan {
     ) -> Result<Self, Vec<Diagnostic>> {
         let there: BTreeMap<GrantId, _> =
             access.grants().into_iter().map(|grant| (grant.id(), grant)).collect();
-        let (mut plan, mut mistakes) = (Self::default(), Vec::new());
+        let (mut plan, mut mistakes) =
+            (Self { named: files.keys().cloned().collect(), ..Self::default() }, Vec::new());
         for (id, (file, document)) in files {
             let grant = there.get(&id).map(|grant| &**grant);
             mistakes.extend(plan.add((id, &file, document), grant, now).err());
@@ -92,6 +95,7 @@ impl GrantPlan {
     /// Later or ours: the log or the registry failed. What was given stays, and is not given twice.
     pub(super) async fn carry_out(self, access: &Access) -> Result<Vec<String>, AccessError> {
         let mut told = Vec::new();
+        access.keep_named(self.named);
         for (_, document) in self.give {
             match access.give(document, BY_FILES).await {
                 Ok(grant) => told.push(format!("grants added: {}", grant.id())),

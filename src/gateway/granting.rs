@@ -9,7 +9,7 @@ use crate::access::{
     PublicationAccess,
 };
 use crate::api::Services;
-use crate::config::Config;
+use crate::config::{Config, grant_folder};
 use crate::enrich::{AccessRule, Publications};
 use crate::event::{ConsumerId, Timestamp};
 use crate::eventlog::Store;
@@ -46,6 +46,7 @@ pub(super) async fn open_access(
         entropy: Arc::clone(&machine.entropy),
     };
     let access = Arc::new(Access::open(parts, &of_files(publications)).await?);
+    access.keep_named(named_by_files(config));
     if !config.no_delivery {
         let registry = Arc::clone(&store.registry);
         let subscriptions = Subscriptions::new(registry, Arc::clone(&machine.clock));
@@ -54,6 +55,21 @@ pub(super) async fn open_access(
         access.keep_time().await?;
     }
     Ok(access)
+}
+
+/// The grants that files name. A start gives none of them, so a mistake in them is told and stops nothing.
+fn named_by_files(config: &Config) -> BTreeSet<GrantId> {
+    match grant_folder(&config.grants) {
+        Ok(files) => files.into_keys().collect(),
+        Err(mistakes) => {
+            for mistake in &mistakes {
+                tracing::warn!(
+                    "Grants of files are not known before a reload without a mistake: {mistake}"
+                );
+            }
+            BTreeSet::new()
+        }
+    }
 }
 
 pub(super) fn of_files(publications: &Publications) -> Vec<PublicationAccess> {

@@ -20,14 +20,20 @@ pub(super) async fn tend_callers(services: &Services) {
     let mut told = Told::new();
     loop {
         services.clock.sleep(TICK).await;
-        if let Err(error) = tend(services, &mut told).await {
+        if let Err(error) = services.callers.keep_uses().await {
             tracing::error!(error = %error_chain(&error), "When callers were seen last cannot be kept");
+        }
+        if let Err(error) = warn_of_ends(services, &mut told).await {
+            tracing::error!(
+                error = %error_chain(&error),
+                "It cannot be read which callers' credentials end soon",
+            );
         }
     }
 }
 
-async fn tend(services: &Services, told: &mut Told) -> Result<(), CallerError> {
-    services.callers.keep_uses().await?;
+/// Warns once of each caller whose credentials end soon.
+async fn warn_of_ends(services: &Services, told: &mut Told) -> Result<(), CallerError> {
     let now = services.clock.now();
     let ends = services.callers.ends().await?;
     told.retain(|one| ends.contains(one));

@@ -224,6 +224,21 @@ async fn a_type_that_nobody_publishes_is_warned_of_with_the_nearest_that_may_be_
     assert_eq!(warnings[0]["nearest"][0], "Order.Created");
     assert_eq!(warnings[1]["nearest"], json!(["Order.*"]));
 
+    let by_filter = |name: &str, filters: Value| {
+        let mut wish = wish(name, json!([]));
+        wish["filters"] = filters;
+        wish
+    };
+    let exact = |name: &str| json!({ "exact": { "type": name } });
+    let filters = json!([{ "any": [exact("Order.Creatd"), exact("Order.Created")] },
+        { "not": exact("No.Such") }, { "prefix": { "type": "No." } }]);
+    let made = gateway.post("/subscriptions", &by_filter("filtered", filters)).await;
+    assert_eq!(made["warnings"].as_array().unwrap().len(), 1, "{made}");
+    assert_eq!(made["warnings"][0]["nearest"][0], "Order.Created", "{made}");
+    // A filter compares text, so it stands for nothing below.
+    let made = gateway.post("/subscriptions", &by_filter("star", json!([exact("Order.*")]))).await;
+    assert_eq!(made["warnings"][0]["type"], "Order.*", "{made}");
+
     // What others may hear is not named, nor whether it is there.
     let type_of = |name: &str| json!([name]);
     let close = gateway.post("/subscriptions", &wish("b", type_of("Payment.Succeded"))).await;

@@ -2,14 +2,23 @@
 //! files remove what they name no more.
 
 use std::fs;
+use std::path::Path;
 use std::process::Output;
 
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
+use sealway::ambient::Tasks;
 use sealway::keys::{OpeningKey, OpeningKeyKind};
 
 use crate::harness::Process;
+
+/// When the credentials of a caller end.
+const END: &str = "2090-01-01T00:00:00Z";
 
 /// A gateway, and the key of a caller who may everything.
 struct Side {
@@ -102,6 +111,11 @@ async fn set_up(side: &Side) {
     let grant = json!({ "id": "shop", "consumer": "shop", "publication": "orders/*" });
     side.post("/grants", &grant).await;
     side.process.add_caller("billing", "consume:billing publish:shop.*");
+    let until = ["callers", "change", "billing", "--until", END];
+    assert!(side.process.run(&until).status.success());
+    side.process.add_caller("former", "audit");
+    let until = ["callers", "change", "former", "--until", "2020-01-01T00:00:00Z"];
+    assert!(side.process.run(&until).status.success());
 }
 
 #[tokio::test]
@@ -153,6 +167,8 @@ async fn what_is_exported_is_made_once_with_ids_and_secrets_of_its_own() {
         assert_ne!(id(old), id(new), "{name}");
     }
     assert_eq!(to.get("/grants/shop").await["consumer"], "shop");
+    let listed = to.run(&["--output", "json", "callers", "list"]).1;
+    assert!(listed.contains(END) && !listed.contains("former"), "{listed}");
 
     // A second time there is nothing left to make.
     let (code, told) = said(&to.try_to_run(&["import", &file], &password));
@@ -160,6 +176,64 @@ async fn what_is_exported_is_made_once_with_ids_and_secrets_of_its_own() {
     assert!(!told.contains("created") && !told.contains("secret of"), "{told}");
     assert_eq!(told.matches("as it was").count(), 7, "{told}");
     assert_eq!(to.subscriptions().await, from.subscriptions().await);
+
+    // But for what an import before has not come to.
+    to.post("/subscriptions/shop%2Fpaused/resume", &json!({})).await;
+    let (code, told) = said(&to.try_to_run(&["import", &file, "--dry-run"], &password));
+    assert!(code == Some(0) && told.contains("would be paused"), "{told}");
+    let (code, told) = said(&to.try_to_run(&["import", &file], &password));
+    assert!(code == Some(0) && told.contains(" paused"), "{told}");
+    assert_eq!(to.get("/subscriptions/shop%2Fpaused").await["state"], "paused");
+
+    // Callers are those of the data directory that is named, and none is begun.
+    let nowhere = to.process.directory().join("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    for command in [vec!["export"], vec!["import", &file]] {
+        let (code, told) = to.run(&[&command[..], &["--data-dir", nowhere]].concat());
+        assert_eq!(code, Some(2), "{told}");
+        assert!(told.contains("there is no log in"), "{told}");
+    }
+    assert!(!Path::new(nowhere).exists());
+}
+
+/// A gateway that has nothing, takes grants, and breaks when it is asked for a subscription.
+async fn broken_gateway() -> (String, Tasks) {
+    let subscriptions = get(|| async { Json(json!({ "subscriptions": [], "next": null })) })
+        .post(|| async { StatusCode::INTERNAL_SERVER_ERROR });
+    let grants = get(|| async { Json(json!({ "grants": [], "next": null })) })
+        .post(|| async { (StatusCode::CREATED, Json(json!({}))) });
+    let app = Router::new().route("/subscriptions", subscriptions).route("/grants", grants);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tasks = Tasks::new();
+    tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (format!("http://{address}"), tasks)
+}
+
+// The commands block.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_made_is_told_also_when_a_later_step_breaks() {
+    let (from, to) = (Side::start().await, Side::start().await);
+    set_up(&from).await;
+    let exported = String::from_utf8(from.try_to_run(&["export"], &[]).stdout).unwrap();
+    let file = to.write("export.yaml", &exported);
+    let (broken, _tasks) = broken_gateway().await;
+    let gateway = [("SEALWAY_GATEWAY", &*broken)];
+
+    let (code, told) = said(&to.try_to_run(&["import", &file], &gateway));
+
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("sealway.billing."), "its key is shown once, and now: {told}");
+    assert!(told.contains("orders/shop") && told.contains("500"), "{told}");
+
+    to.write("grants/kept.yaml", "id: kept\nconsumer: shop\npublication: orders/*\n");
+    let shared = "config: { keys: { sharedSecret: true } }";
+    let one = format!("name: a\nconsumer: shop\nprotocol: PULL\n{shared}\n");
+    to.write("subscriptions/a.yaml", &one);
+    let (code, told) = said(&to.try_to_run(&["apply"], &gateway));
+    assert_eq!(code, Some(3), "{told}");
+    assert!(told.contains("orders/kept") && told.contains("given"), "{told}");
+    assert!(told.contains("subscription shop/a: "), "which one broke is told: {told}");
 }
 
 #[tokio::test]

@@ -153,7 +153,53 @@ async fn an_event_that_is_aside_or_was_not_wanted_is_told_where_to_look() {
 }
 
 #[tokio::test]
-async fn an_envelope_is_for_operators_alone() {
+async fn a_domain_finds_its_own_events_with_where_they_stand_and_nothing_of_others() {
+    let gateway = with_audit().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "types": ["Order.*"] })).await;
+    gateway.publish(&order_created("order-1", 1)).await;
+    receiver.wait_for_delivered(2).await;
+    let orders = gateway.add_caller("orders-team", &["domain:orders"]).await;
+    let reader = gateway.add_caller("orders-reader", &["domain:orders", "read-data"]).await;
+    let audit = gateway.add_caller("audit-team", &["domain:audit"]).await;
+    let ask = async |key: &str, path: &str| {
+        let answer = gateway.call_as(key, (Method::GET, path), None).await;
+        (answer.status, answer.body)
+    };
+
+    // The envelope became an event of each of two domains: each finds its own, and one only.
+    let (status, found) = ask(&orders, "/events/order-1").await;
+    assert_eq!((status, &found["publication"]), (200, &json!("orders/Order.Created")), "{found}");
+    assert_eq!(found["event"].get("data"), None, "{found}");
+    assert_eq!(found["withheld"]["scope"], "read-data", "{found}");
+    assert_eq!(ask(&reader, "/events/order-1").await.1["event"]["data"]["orderId"], 1);
+    let own = found["event"]["id"].as_str().unwrap();
+    for path in ["/events", "/events?envelope=order-1", "/events?limit=1"] {
+        let (_, listed) = ask(&orders, path).await;
+        assert_eq!(listed["events"].as_array().unwrap().len(), 1, "{path}: {listed}");
+        assert_eq!((&listed["events"][0]["id"], listed.get("next")), (&json!(own), None));
+    }
+    let other = ask(&audit, "/events/order-1").await.1["event"]["id"].as_str().unwrap().to_owned();
+    assert_ne!(other, own);
+
+    let (status, trace) = ask(&orders, "/events/order-1/trace").await;
+    assert_eq!((status, &trace["states"]), (200, &json!({ "delivered": 1 })), "{trace}");
+    assert_eq!(trace["received"]["envelopeId"], "order-1");
+    assert!(!trace.to_string().contains("shop"), "whose they are is not told: {trace}");
+    assert_eq!(trace["received"].get("idempotencyKey"), None, "{trace}");
+
+    // Another domain's is as if it were not there.
+    let nowhere = "0".repeat(26);
+    for below in ["", "/trace"] {
+        let there = ask(&orders, &format!("/events/{other}{below}")).await;
+        let absent = ask(&orders, &format!("/events/{nowhere}{below}")).await;
+        assert_eq!(there.0, 404);
+        assert_eq!(there.1.to_string().replace(&other, &nowhere), absent.1.to_string());
+    }
+}
+
+#[tokio::test]
+async fn an_envelope_is_for_operators_and_its_domain_alone() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "shop").await;
     gateway.subscribe(&receiver, json!({})).await;

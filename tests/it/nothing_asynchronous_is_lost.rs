@@ -344,6 +344,27 @@ async fn what_is_read_and_breaks_a_contract_is_set_aside_as_an_event_by_that_pub
 }
 
 #[tokio::test]
+async fn a_release_by_filter_counts_what_is_set_aside_again_and_does_not_choose_it() {
+    let mut gateway = shallow().await;
+    for number in 1..=2 {
+        let mut order = deep_order(&format!("order-{number}"), number);
+        order["data"]["amount"] = json!("much");
+        gateway.send_text(ASYNCHRONOUS, STRUCTURED, order.to_string()).await;
+    }
+    gateway.restart_with(|config| config.source.max_depth = 64).await;
+
+    let released = gateway.post("/quarantine/release", &json!({ "all": true })).await;
+
+    assert_eq!((&released["matched"], &released["released"]), (&json!(2), &json!(2)), "{released}");
+    assert_eq!((&released["events"], &released["quarantined"]), (&json!(0), &json!(4)));
+    assert_eq!((&released["stayed"], &released["next"]), (&json!({}), &Value::Null), "{released}");
+    assert_eq!(entries(&gateway).await.len(), 4);
+    let before = json!({ "all": true, "dryRun": true, "to": released["to"] });
+    let chosen = gateway.post("/quarantine/release", &before).await;
+    assert_eq!((&chosen["matched"], &chosen["to"]), (&json!(0), &released["to"]), "{chosen}");
+}
+
+#[tokio::test]
 async fn what_no_publication_wants_says_so_and_stays_until_it_is_dropped() {
     let mut gateway = shallow().await;
     let mut order = deep_order("order-1", 1);

@@ -287,7 +287,11 @@ async fn a_domain_decides_on_what_its_own_publications_set_aside() {
         .collect();
     assert_eq!(told, [("discard-quarantined", "done"), ("release-quarantined", "refused")]);
     assert_eq!(stage.get_as(&other, "/actions").await.1["actions"], json!([]));
-    for path in ["/events", "/subscriptions/shop", "/metrics", "/log"] {
+    let (_, events) = stage.get_as(&own, "/events").await;
+    assert_eq!(events["events"][0]["id"], json!(stage.event), "what crossed is its own, too");
+    assert!(!events.to_string().contains(SECRET), "{events}");
+    assert_eq!(stage.get_as(&other, "/events").await.1["events"], json!([]));
+    for path in ["/subscriptions/shop", "/metrics", "/log"] {
         let status = stage.get_as(&own, path).await.0;
         assert!(matches!(status, 403 | 404), "{path}: {status}");
     }

@@ -168,6 +168,7 @@ async fn the_command_goes_on_to_the_end_and_says_how_many() {
     assert_eq!((code, told.trim()), (0, "4 entries would be tried; nothing was released"));
     let (code, told) = run(&gateway, &["--source", "order-service"]);
     assert!(code == 1 && told.contains("4 entries stayed: contract-violated"), "{told}");
+    assert!(told.starts_with("0 entries released, as 0 events"), "{told}");
     assert_eq!(run(&gateway, &[]).0, 2, "nothing is chosen");
     assert_eq!(run(&gateway, &["7", "--all"]).0, 2);
 
@@ -176,4 +177,6 @@ async fn the_command_goes_on_to_the_end_and_says_how_many() {
     let (code, told) = run(&gateway, &["--code", "additional-property", "--limit", "5"]);
     assert_eq!((code, told.trim()), (0, "5 entries released, as 5 events"));
     assert_eq!(kept(&gateway).await, 2);
+    let (_, told) = run(&gateway, &["--code", "additional-property"]);
+    assert_eq!(told.trim(), "1 entry released, as 1 event");
 }

@@ -126,6 +126,16 @@ async fn what_fails_and_is_tried_again_counts_as_behind_from_the_moment_it_came(
     let receiver = subscribed(&gateway, json!({})).await;
     receiver.answer(Reply::Status(500));
     gateway.order(1).await;
+    receiver.wait_for_arrivals(1).await;
+    eventually("the failure is known", async || {
+        listed(&gateway).await["progress"]["failingSince"].is_string().then_some(())
+    })
+    .await;
+    // Whoever asks why has nothing written for it.
+    gateway.get("/subscriptions/shop/why").await;
+    let attempts = gateway.get("/subscriptions/shop/attempts").await;
+    assert_eq!(attempts["attempts"], json!([]), "no time has passed in which they are written");
+    written(&gateway, &clock, "attempts").await;
     let failing = both(
         "sink-failing",
         ["consumer", "yours"],
@@ -185,13 +195,26 @@ async fn what_is_not_fetched_is_the_consumers_turn() {
     assert_eq!((&progress["behind"], &progress["unread"]), (&json!(3), &Value::Null));
 }
 
+/// Lets so little time pass that nothing is tried again, until a list of the subscription `shop` has something:
+/// what became of attempts is written together after a moment.
+async fn written(gateway: &TestGateway, clock: &ManualClock, list: &str) {
+    eventually(format!("{list} are written"), async || {
+        clock.advance(Duration::from_millis(10));
+        let answer = gateway.get(&format!("/subscriptions/shop/{list}")).await;
+        let is_there = |one: &Value| one.as_array().is_some_and(|list| !list.is_empty());
+        answer.as_object()?.values().any(is_there).then_some(())
+    })
+    .await;
+}
+
 /// What a subscription asks for, how its sink answers, how many events come, and what is told then.
 type Scene = (Value, Vec<Reply>, u64, Expected);
 
 async fn held_up(scenes: impl IntoIterator<Item = Scene>) {
     for (config, replies, events, expected) in scenes {
         // Time stands still, so that nothing that waits goes on.
-        let gateway = TestGateway::at(&ManualClock::at(SystemClock.now())).await;
+        let clock = ManualClock::at(SystemClock.now());
+        let gateway = TestGateway::at(&clock).await;
         let receiver = subscribed(&gateway, json!({ "config": config })).await;
         receiver.answer_next(replies);
         for number in 1..=events {
@@ -199,6 +222,9 @@ async fn held_up(scenes: impl IntoIterator<Item = Scene>) {
             if expected.words[0] == "retrying" {
                 receiver.wait_for_arrivals(usize::try_from(number).unwrap()).await;
             }
+        }
+        if expected.words[0] == "behind-dead-letter" {
+            written(&gateway, &clock, "dead-letters").await;
         }
         let cause = told(&gateway, "shop", &expected).await;
         assert_eq!(cause["why"]["isBehind"], true, "{cause}");
@@ -286,6 +312,14 @@ async fn each_state_in_which_nothing_is_sent_is_told() {
     );
     let cause = told(&gateway, "shop", &paused).await;
     assert!(cause["since"].is_string(), "{cause}");
+    // Whatever others have tried since.
+    let other = gateway.add_caller("other", &["operate"]).await;
+    for _ in 0..21 {
+        let again = (Method::POST, "/subscriptions/shop/pause");
+        gateway.call_as(&other, again, None).await;
+    }
+    let why = gateway.get("/subscriptions/shop/why").await;
+    assert!(why["causes"][0]["since"].is_string(), "{why}");
 
     gateway.post("/subscriptions/shop/resume", &json!({})).await;
     receiver.answer(Reply::Status(410));

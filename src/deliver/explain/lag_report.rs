@@ -54,11 +54,6 @@ impl SubscriptionService {
     pub async fn lag_report(&self, subscription: &Subscription) -> Result<LagReport, LogError> {
         let id = &subscription.id;
         let (standing, flow) = (self.standing(id), self.flow(id));
-        let has_failed = flow.is_some_and(|flow| flow.failing_since.is_some());
-        if has_failed || standing.is_some_and(|standing| standing.blocked > 0) {
-            // What was just tried is told, too. Where it cannot be written, there is nothing more to tell.
-            let _ = self.dispatch.write_outcomes().await;
-        }
         let dead_letters = self.dead_letters_waiting().await?.get(id).copied().unwrap_or(0);
         let Some(standing) = standing else {
             let mut causes = vec![LagCause::Closed];
@@ -163,23 +158,23 @@ impl SubscriptionService {
         }))
     }
 
-    /// Who paused it, and when.
+    /// Who paused it, and when: of a pause that a caller has made, from the changes of that caller.
     async fn paused(&self, facts: &Facts<'_>) -> Result<LagCause, LogError> {
+        let words = facts.subscription.reason.as_deref().unwrap_or_default();
+        let Some(caller) = words.strip_prefix("by caller ") else {
+            let since = facts.flow.and_then(|flow| flow.failing_since);
+            return Ok(LagCause::Paused { by: None, since });
+        };
         let query = ActionQuery {
+            caller: Some(Arc::from(caller)),
             target: Some(Arc::from(format!("subscriptions/{}", facts.subscription.id))),
             kind: Some(ActionKind::PauseSubscription),
             ..ActionQuery::default()
         };
         let actions = self.store.actions.actions(&query, CHANGES).await?;
         let done = actions.into_iter().find(|one| one.end.outcome == ActionOutcome::Done);
-        // A pause of before says nothing of one that the gateway has made since.
-        let words = facts.subscription.reason.as_deref().unwrap_or_default();
-        let by_caller = words.strip_prefix("by caller ").map(ToOwned::to_owned);
-        let since = match &by_caller {
-            Some(_) => done.map(|one| one.begun.at),
-            None => facts.flow.and_then(|flow| flow.failing_since),
-        };
-        Ok(LagCause::Paused { by: by_caller, since })
+        let since = done.map(|one| one.begun.at);
+        Ok(LagCause::Paused { by: Some(caller.to_owned()), since })
     }
 
     /// Why there may be nothing for it.
