@@ -14,6 +14,7 @@ mod panics;
 mod proving;
 pub(crate) mod pulled;
 mod readers;
+mod replayed;
 mod sinks;
 mod sizes;
 pub(crate) mod stage;

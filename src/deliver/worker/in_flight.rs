@@ -1,6 +1,6 @@
 //! The in-flight attempts of one subscription.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::Permit;
 use crate::deliver::outcome::{AttemptResult, Delivery};
 use crate::deliver::worker::DeliveryContext;
-use crate::eventlog::DeliveryKey;
+use crate::event::Timestamp;
+use crate::eventlog::{DeliveryKey, Retry};
 
 /// Attempts that were started and have not ended.
 pub(super) struct InFlight {
@@ -24,8 +25,8 @@ pub(super) struct InFlight {
     /// Knows of attempts also when nobody waits for them any more.
     tracker: TaskTracker,
     attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
-    /// Deliveries whose further attempt is in flight.
-    again: BTreeSet<DeliveryKey>,
+    /// Deliveries whose further attempt is in flight, and when the first was made.
+    again: BTreeMap<DeliveryKey, Timestamp>,
 }
 
 /// An attempt that has ended.
@@ -45,7 +46,7 @@ impl InFlight {
             tasks: context.tasks.clone(),
             tracker: tracker.clone(),
             attempts: FuturesUnordered::new(),
-            again: BTreeSet::new(),
+            again: BTreeMap::new(),
         }
     }
 
@@ -61,13 +62,18 @@ impl InFlight {
 
     /// Whether a further attempt at this delivery is in flight.
     pub(super) fn is_again(&self, key: &DeliveryKey) -> bool {
-        self.again.contains(key)
+        self.again.contains_key(key)
+    }
+
+    /// Whether the attempt is in flight for which this waits.
+    pub(super) fn has(&self, retry: &Retry) -> bool {
+        self.again.get(&retry.key) == Some(&retry.first_attempt)
     }
 
     /// Starts an attempt.
     pub(super) fn launch(&mut self, delivery: Delivery, permit: Permit) {
-        if delivery.first_attempt.is_some() {
-            self.again.insert(delivery.key());
+        if let Some(first) = delivery.first_attempt {
+            self.again.insert(delivery.key(), first);
         }
         let delivery = Arc::new(delivery);
         let (attempter, attempted) = (Arc::clone(&self.attempter), Arc::clone(&delivery));
