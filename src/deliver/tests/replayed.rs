@@ -97,7 +97,7 @@ async fn a_redriven_delivery_that_was_read_after_a_panic_is_attempted_once() {
     };
     let cursors = vec![(id.clone(), Cursor::starting(&id, stage.log.head()))];
     let retries = vec![redriven.clone()];
-    stage.log.commit(Changes { retries, cursors, ..Changes::default() }).await.unwrap();
+    stage.log.commit(Changes { cursors, retries, ..Changes::default() }).await.unwrap();
     recorder.acts.lock().unwrap().push_back(Act::Wait);
 
     // The worker reads it from what is kept, and is told of it afterwards, as before its panic.
