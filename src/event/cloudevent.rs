@@ -75,6 +75,17 @@ impl CloudEvent {
     ///
     /// The first time it takes the tree that the data was made from; later ones read its text.
     pub fn to_tree(&self) -> Value {
+        let mut tree = self.attribute_members();
+        tree.insert("data".into(), self.data.to_tree());
+        Value::Object(tree)
+    }
+
+    /// The same without `data`, which is neither taken nor read.
+    pub fn to_attribute_tree(&self) -> Value {
+        Value::Object(self.attribute_members())
+    }
+
+    fn attribute_members(&self) -> Map<String, Value> {
         let mut tree = Map::with_capacity(12);
         tree.insert("specversion".into(), SPEC_VERSION.into());
         tree.insert("id".into(), self.id.to_string().into());
@@ -87,8 +98,7 @@ impl CloudEvent {
         if let Some(name) = self.context.as_ref().and_then(|context| context.name.as_ref()) {
             tree.insert(EVENT_NAME.into(), name.as_str().into());
         }
-        tree.insert("data".into(), self.data.to_tree());
-        Value::Object(tree)
+        tree
     }
 
     /// The name that `types` of subscriptions match: the one that its publication gives it, with

@@ -91,7 +91,7 @@ impl AwsEdges {
         external_ids.load().await?;
         let known = (Arc::new(config.event_bus_permissions()), external_ids);
         #[cfg(feature = "aws")]
-        let buses = EventBuses::new(config, known, &self.clients, &machine.tasks);
+        let buses = EventBuses::new(config, known, &self.clients, machine);
         #[cfg(not(feature = "aws"))]
         let buses = EventBuses::absent(known);
         Ok(buses)

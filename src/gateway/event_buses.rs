@@ -3,8 +3,6 @@
 use std::sync::Arc;
 
 #[cfg(feature = "aws")]
-use crate::ambient::Tasks;
-#[cfg(feature = "aws")]
 use crate::aws::AwsClients;
 #[cfg(feature = "aws")]
 use crate::config::Config;
@@ -13,6 +11,8 @@ use crate::deliver::NoEventBuses;
 use crate::deliver::{Destination, EventBusPermissions, ExternalIds};
 #[cfg(feature = "aws")]
 use crate::deliver::{EventBusDestination, EventBusParts};
+#[cfg(feature = "aws")]
+use crate::gateway::machine::Machine;
 
 /// Event buses as sinks.
 pub(super) struct EventBuses {
@@ -34,7 +34,7 @@ impl EventBuses {
         config: &Config,
         (permissions, external_ids): Known,
         aws: &Arc<AwsClients>,
-        tasks: &Tasks,
+        machine: &Machine,
     ) -> Self {
         let destination = Arc::new(EventBusDestination::new(EventBusParts {
             permissions: Arc::clone(&permissions),
@@ -42,7 +42,8 @@ impl EventBuses {
             aws: Arc::clone(aws),
             issuer: config.issuer.clone(),
             timeout: config.delivery.timeout.0,
-            tasks: tasks.clone(),
+            tasks: machine.tasks.clone(),
+            clock: Arc::clone(&machine.clock),
         }));
         Self { permissions, external_ids, destination }
     }

@@ -1,4 +1,5 @@
-//! Drops what was set aside or has ended and is too old: dead letters, quarantined events, jobs.
+//! Drops what was set aside or has ended and is too old: dead letters, quarantined events, jobs, former
+//! secrets.
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use crate::telemetry::{Metric, error_chain};
 
 /// How often old ones are looked for.
 const TICK: Duration = Duration::from_mins(1);
-/// How often replays and redrives that have ended are looked through.
-const JOBS_TICK: Duration = Duration::from_mins(10);
+/// How often replays, redrives and former secrets that have ended are looked through.
+const ENDED_TICK: Duration = Duration::from_mins(10);
 /// So many are dropped in one transaction, so that others need not wait long.
 const SLICE: usize = 200;
 
@@ -32,10 +33,13 @@ pub(super) async fn expire(services: &Services) {
             }
         }
         let now = services.clock.running();
-        if looked_through.is_none_or(|last| now.saturating_sub(last) >= JOBS_TICK) {
+        if looked_through.is_none_or(|last| now.saturating_sub(last) >= ENDED_TICK) {
             looked_through = Some(now);
             if let Err(error) = services.replays.tidy().await {
                 tracing::error!(error = %error_chain(&error), "Jobs that have ended cannot be dropped");
+            }
+            if let Err(error) = services.subscription_service.drop_ended_secrets().await {
+                tracing::error!(error = %error_chain(&error), "Secrets that have ended cannot be dropped");
             }
         }
     }

@@ -78,8 +78,9 @@ pub async fn unopened(
 ) -> Result<Vec<SubscriptionId>, BuildError> {
     let all = Subscriptions::new(Arc::clone(registry), Arc::clone(clock)).list().await;
     let all = all.map_err(|error| BuildError::Resume(error.into()))?;
+    let now = clock.now();
     let opens = |one: &crate::subscriptions::Subscription| {
-        !one.keeps_secrets() || data_key.is_some_and(|key| one.opens_under(key))
+        !one.keeps_secrets() || data_key.is_some_and(|key| one.opens_under(key, now))
     };
     Ok(all.iter().filter(|one| !opens(one)).map(|one| one.id.clone()).collect())
 }

@@ -1,5 +1,7 @@
 //! Acts on what delivery tells: closes, pauses, counts, and publishes operational events.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
 
@@ -40,61 +42,44 @@ pub(super) async fn watch(
 }
 
 async fn close(services: &Services, told: &Subscription, words: &str) {
-    let id = &told.id;
-    let Ok(current) = services.subscription_service.get(id).await else { return };
-    // Another subscription may have the name now, or this one another address.
-    let same = current.created == told.created && current.sink == told.sink;
-    if !same || current.state == SubscriptionState::Closed {
-        return;
-    }
-    match services
-        .subscription_service
-        .step(&current, SubscriptionState::Closed, Some(words.to_owned()))
-        .await
-    {
-        Ok(_) => {
-            tracing::warn!(
-                subscription.id = %id,
-                "Subscription {} is closed: {words}", current.shown(),
-            );
-        }
-        Err(error) => {
-            tracing::error!(
-                subscription.id = %id, error = %error_chain(&error),
-                "Subscription {} could not be closed", current.shown(),
-            );
-        }
-    }
+    let Some(closed) = step(services, told, SubscriptionState::Closed, words).await else { return };
+    tracing::warn!(
+        subscription.id = %closed.id,
+        "Subscription {} is closed: {words}", closed.shown(),
+    );
 }
 
 async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
-    let id = &told.id;
-    let Ok(current) = services.subscription_service.get(id).await else { return };
-    if current.created != told.created || current.state != SubscriptionState::Active {
-        return;
-    }
     let reason = format!("every attempt since {since} has failed");
-    match services
-        .subscription_service
-        .step(&current, SubscriptionState::Paused, Some(reason.clone()))
-        .await
-    {
-        Ok(paused) => {
-            tracing::warn!(
-                subscription.id = %id,
-                "Subscription {} is paused, {reason}; its events are kept until it is resumed",
-                current.shown(),
-            );
-            let labels = [id.as_str()];
-            services.metrics.counter(Metric::SubscriptionsPaused, &labels).increment();
-            let about = json!({ "since": since, "reason": reason });
-            publish(services, "Subscription Paused", (&paused, since), about).await;
-        }
+    let Some(paused) = step(services, told, SubscriptionState::Paused, &reason).await else {
+        return;
+    };
+    tracing::warn!(
+        subscription.id = %paused.id,
+        "Subscription {} is paused, {reason}; its events are kept until it is resumed",
+        paused.shown(),
+    );
+    let labels = [paused.id.as_str()];
+    services.metrics.counter(Metric::SubscriptionsPaused, &labels).increment();
+    let about = json!({ "since": since, "reason": reason });
+    publish(services, "Subscription Paused", (&paused, since), about).await;
+}
+
+/// Moves a subscription on because of its sink, if it still has that.
+async fn step(
+    services: &Services,
+    told: &Subscription,
+    to: SubscriptionState,
+    reason: &str,
+) -> Option<Arc<Subscription>> {
+    match services.subscription_service.step_for_sink(told, to, reason.to_owned()).await {
+        Ok(moved) => moved,
         Err(error) => {
             tracing::error!(
-                subscription.id = %id, error = %error_chain(&error),
-                "Subscription {} could not be paused", current.shown(),
+                subscription.id = %told.id, error = %error_chain(&error),
+                "Subscription {} could not become {to}", told.shown(),
             );
+            None
         }
     }
 }

@@ -59,8 +59,8 @@ impl SelectionTest {
     ///
     /// Later: the gateway stops.
     pub async fn decide(&self, entry: &Entry) -> Result<EntryDecision, NotDecided> {
-        let is_meant =
-            self.range.contains(&entry.event.id) && self.types.matches(&entry.event.to_tree());
+        let is_meant = self.range.contains(&entry.event.id)
+            && self.types.matches(&self.types.tree_of(&entry.event));
         if is_meant {
             self.decider.decide_for(&self.consumer, &self.asked, entry).await
         } else {

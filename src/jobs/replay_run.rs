@@ -124,6 +124,10 @@ impl ReplayRun {
                 self.set_behind(number, true);
                 return None;
             }
+            ReplayOutcome::Begun => {
+                self.set_behind(number, false);
+                return None;
+            }
             ReplayOutcome::Lost => {
                 self.set_behind(number, false);
                 let entry = Arc::clone(&self.handed.get(&number)?.entry);

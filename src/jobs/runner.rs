@@ -128,11 +128,12 @@ impl ReplayRunner {
         let wanted = test(&replay.selection, (&consumer, &filter), &self.decider)?;
         let mut run = ReplayRun::new(&replay, self.clock.now());
         let ended = match self.measure(&mut replay, &filter).await? {
-            Some(ended) => ended,
-            None => self.travel(&mut replay, &mut run, &wanted).await?,
+            Some(ended) => Ok(ended),
+            None => self.travel(&mut replay, &mut run, &wanted).await,
         };
+        // Also where it has failed: what it has handed over is nobody's any more.
         self.let_go(&mut replay, &mut run).await;
-        replay.state = ended.of(replay.state);
+        replay.state = ended?.of(replay.state);
         // A courier ends once nobody can command it, and need not wait for room.
         self.courier = mpsc::channel(1).0;
         self.keep_end(&mut replay, run.reached()).await?;

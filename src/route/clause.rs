@@ -69,6 +69,19 @@ impl Clause {
         }
     }
 
+    /// Whether one of its fields is the member of an event with this name, or lies below it.
+    pub(super) fn asks_below(&self, name: &str) -> bool {
+        let lies_there = |conjunction: &Arc<Conjunction>| conjunction.asks_below(name);
+        match self {
+            Self::Fields(conjunction) => lies_there(conjunction),
+            Self::Pattern(pattern) => pattern.conjunctions().iter().any(lies_there),
+            Self::All(clauses) | Self::Any(clauses) => {
+                clauses.iter().any(|clause| clause.asks_below(name))
+            }
+            Self::Not { negated, .. } => negated.asks_below(name),
+        }
+    }
+
     /// What keeps the formula from holding; of alternatives, the one that is closest.
     pub(super) fn mismatches(
         &self,

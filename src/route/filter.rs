@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::event::ConsumerId;
+use crate::event::{CloudEvent, ConsumerId};
 use crate::route::budget::{Budget, MatchOutcome, Undecided};
 use crate::route::clause::{Clause, ClauseDraft};
 use crate::route::dialect;
@@ -21,6 +21,7 @@ pub struct Filter {
     wish: Clause,
     drafts: Arc<[ClauseDraft]>,
     bound: StepBound,
+    reads_data: bool,
 }
 
 impl Filter {
@@ -50,8 +51,21 @@ impl Filter {
     }
 
     fn of(wish: Clause) -> Self {
-        let (drafts, bound) = (wish.drafts().into(), wish.bound());
-        Self { wish, drafts, bound }
+        let (drafts, bound, reads_data) =
+            (wish.drafts().into(), wish.bound(), wish.asks_below("data"));
+        Self { wish, drafts, bound, reads_data }
+    }
+
+    /// Whether it asks for anything in the data of events.
+    pub const fn reads_data(&self) -> bool {
+        self.reads_data
+    }
+
+    /// As much of an event as it asks for: its data is read only for a filter that reads it.
+    ///
+    /// What it decides, and in how many steps, is the same as of the whole event.
+    pub fn tree_of(&self, event: &CloudEvent) -> Value {
+        if self.reads_data { event.to_tree() } else { event.to_attribute_tree() }
     }
 
     /// Tells whether an event, in its JSON form, is wanted, whatever work that is.
@@ -180,11 +194,12 @@ impl From<Pattern> for Filter {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
     use crate::event::EVENT_NAME;
-    use crate::route::Table;
+    use crate::route::{Table, strategies};
 
     fn types(names: &[&str]) -> Filter {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -324,5 +339,37 @@ mod tests {
 
         let paths: Vec<&str> = why.iter().map(|mismatch| mismatch.path.as_str()).collect();
         assert_eq!(paths, ["type", "source", "filters[1].not", "a"]);
+    }
+
+    #[test]
+    fn a_filter_reads_the_data_that_one_of_its_fields_lies_in() {
+        for (filters, reads) in [
+            (json!([]), false),
+            (json!([{"exact": {"type": "a"}}, {"any": [{"prefix": {"source": "/"}}]}]), false),
+            (json!([{"pattern": {"database": [1], "source": [{"exists": false}]}}]), false),
+            (json!([{"pattern": {"data": {"n": [1]}}}]), true),
+            (json!([{"all": [{"not": {"pattern": {"data.n": [1]}}}]}]), true),
+            (json!([{"pattern": {"$or": [{"type": ["a"]}, {"data": {"n": [1]}}]}}]), true),
+        ] {
+            let types = ["Order.*".to_owned()];
+            let filter = Filter::new(&types, filters.as_array().unwrap()).unwrap();
+            assert_eq!(filter.reads_data(), reads, "{filters}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_member_that_no_field_lies_in_changes_neither_what_is_decided_nor_its_steps(
+            filter in strategies::filter(),
+            event in strategies::event(),
+            left_out in "[abc]",
+        ) {
+            prop_assume!(!filter.wish.asks_below(&left_out));
+            let asked = BoundedFilter::from(filter);
+            let whole = asked.decide_within(&EventTree::of(&event), u64::MAX);
+            let mut part = event.clone();
+            part.as_object_mut().unwrap().remove(&left_out);
+            prop_assert_eq!(asked.decide_within(&EventTree::of(&part), u64::MAX), whole);
+        }
     }
 }

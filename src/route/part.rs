@@ -132,6 +132,11 @@ impl Conjunction {
     pub(super) fn count(&self) -> usize {
         self.root.fields
     }
+
+    /// Whether one of its fields is the member of an event with this name, or lies below it.
+    pub(super) fn asks_below(&self, name: &str) -> bool {
+        self.root.below.iter().any(|below| *below.name == *name)
+    }
 }
 
 impl Default for Part {

@@ -256,11 +256,10 @@ pub(super) fn restore(
     kept: KeptSubscription,
     revision: Revision,
 ) -> Result<Subscription, SubscriptionError> {
+    // What was kept before addresses had one form is compared in it.
+    let document = kept.document.normalised().map_err(|error| damaged(id, error))?;
     let CheckedParts { sink, keys, receipts, audience, signature } =
-        check(&kept.document).map_err(|error| damaged(id, error))?;
-    let mut document = kept.document;
-    // One that was kept before addresses had one form is compared in it.
-    document.sink = sink.as_ref().map(ToString::to_string);
+        check(&document).map_err(|error| damaged(id, error))?;
     let keys = match keys {
         CheckedKeys::Public(keys) => RecipientKeys::Public(keys),
         CheckedKeys::SharedSecret => {

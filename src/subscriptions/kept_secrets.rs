@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{IdempotencyKey, SubscriptionId};
+use crate::event::{IdempotencyKey, SubscriptionId, Timestamp};
 use crate::keys::{DataKey, DataKeyError};
 use crate::subscriptions::{
     OuterKey, RecipientKeys, Subscription, SubscriptionError, Subscriptions,
@@ -16,8 +16,8 @@ impl Subscription {
             || matches!(self.keys, RecipientKeys::Shared(_))
     }
 
-    /// Whether everything of it that rests encrypted opens under a data key.
-    pub fn opens_under(&self, data_key: &DataKey) -> bool {
+    /// Whether everything of it that rests encrypted and is good at a moment opens under a data key.
+    pub fn opens_under(&self, data_key: &DataKey, now: Timestamp) -> bool {
         let credential = self.credential.as_ref();
         let shared = match &self.keys {
             RecipientKeys::Shared(kept) => Some(kept),
@@ -27,7 +27,7 @@ impl Subscription {
             && credential.is_none_or(|kept| kept.open(kept.current(), data_key).is_ok())
             && shared
                 .into_iter()
-                .chain(self.former_secrets.iter().map(|former| &former.sealed))
+                .chain(self.former_secrets(now).map(|former| &former.sealed))
                 .all(|kept| data_key.open(&shared_secret_context(&self.id), kept).is_ok())
     }
 

@@ -1,4 +1,4 @@
-//! Replaces shared secrets: how long a former one is good beside the new one.
+//! Replaces shared secrets: how long a former one is good beside the new one, and kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,11 @@ impl Subscription {
     /// The former secrets that are good at a moment, oldest first.
     pub fn former_secrets(&self, now: Timestamp) -> impl Iterator<Item = &FormerSecret> {
         self.former_secrets.iter().filter(move |former| former.until > now)
+    }
+
+    /// Whether a former secret is kept that is good no more.
+    pub fn has_ended_secret(&self, now: Timestamp) -> bool {
+        self.former_secrets(now).count() < self.former_secrets.len()
     }
 
     /// Until when a former secret is good; nothing if none is.
@@ -87,5 +92,102 @@ impl Subscriptions {
             unproved.had_proved = had_proved;
         }
         self.keep(&current.id, Some(current.revision), kept).await
+    }
+
+    /// Drops the former secrets of a subscription that are good no more.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn drop_ended_secrets(
+        &self,
+        current: &Subscription,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        // Whatever is written leaves them out.
+        let kept = self.kept(current).await?;
+        self.keep(&current.id, Some(current.revision), kept).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Entitlement;
+    use crate::ambient::{Clock, ManualClock, SeededEntropy};
+    use crate::event::SubscriptionId;
+    use crate::eventlog::{LogLimits, MemoryLog, Position};
+    use crate::keys::DataKey;
+    use crate::subscriptions::store::key;
+    use crate::subscriptions::{Terms, shared_secret_context};
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// Subscriptions, one of which has a shared secret, sealed under this key.
+    async fn stage() -> (Subscriptions, ManualClock, Arc<Subscription>, DataKey) {
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let log = MemoryLog::new(LogLimits::default(), Arc::new(clock.clone()), entropy);
+        let subscriptions = Subscriptions::new(log, Arc::new(clock.clone()));
+        let document = serde_json::json!({
+            "consumer": "shop", "protocol": "PULL", "config": { "keys": { "sharedSecret": true } },
+        });
+        let id: SubscriptionId = "a".parse().unwrap();
+        let data_key = DataKey::generate(&SeededEntropy::new(2));
+        let terms = Terms {
+            from: Position(1),
+            low_watermark: Position::START,
+            begins: Position::START,
+            shared_secret: Some(data_key.seal(&shared_secret_context(&id), b"first")),
+            credential: None,
+            outer_key_secret: None,
+            handshake: None,
+            entitlement: Entitlement::default(),
+        };
+        let document = serde_json::from_value(document).unwrap();
+        let made = subscriptions.create(id, document, terms).await.unwrap();
+        (subscriptions, clock, made, data_key)
+    }
+
+    async fn rotate(
+        (subscriptions, clock): (&Subscriptions, &ManualClock),
+        current: &Subscription,
+        sealed: &str,
+    ) -> Arc<Subscription> {
+        let now = clock.now();
+        let times = (now, now.after(HOUR));
+        subscriptions.rotate_secret(current, sealed.to_owned(), times, None).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_former_secret_that_has_ended_leaves_the_record_with_the_next_write() {
+        let (subscriptions, clock, made, _) = stage().await;
+        let rotated = rotate((&subscriptions, &clock), &made, "second").await;
+        let kept = async || {
+            let record = subscriptions.registry.get(&key(&made.id)).await.unwrap().unwrap();
+            record.body.contains("formerSecrets")
+        };
+        assert!(kept().await && !rotated.has_ended_secret(clock.now()));
+        clock.advance(HOUR);
+        assert!(kept().await && rotated.has_ended_secret(clock.now()));
+
+        let paused = subscriptions.step(&rotated, SubscriptionState::Paused, None).await.unwrap();
+
+        assert!(!kept().await && !paused.has_ended_secret(clock.now()));
+        let again = rotate((&subscriptions, &clock), &paused, "third").await;
+        clock.advance(HOUR);
+        let tidied = subscriptions.drop_ended_secrets(&again).await.unwrap();
+        assert!(!kept().await && tidied.former_secrets.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_former_secret_that_has_ended_need_not_open() {
+        let (subscriptions, clock, made, data_key) = stage().await;
+        let newest = data_key.seal(&shared_secret_context(&made.id), b"third");
+        let damaged = rotate((&subscriptions, &clock), &made, "damaged").await;
+        let rotated = rotate((&subscriptions, &clock), &damaged, &newest).await;
+
+        assert!(!rotated.opens_under(&data_key, clock.now()));
+        clock.advance(HOUR);
+        assert!(rotated.opens_under(&data_key, clock.now()));
     }
 }

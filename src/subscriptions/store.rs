@@ -448,6 +448,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_address_that_was_kept_in_another_form_is_restored_in_its_one_form() {
+        let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
+        let new = document(serde_json::json!({"sink": "https://shop.example/sink"}));
+        let current = subscriptions.create(id.clone(), new, terms(1)).await.unwrap();
+        let record = subscriptions.registry.get(&key(&id)).await.unwrap().unwrap();
+        let older = record.body.replace("https://shop.example/", "HTTPS://Shop.example:443/");
+        assert_ne!(older, record.body);
+        subscriptions.registry.put(&key(&id), Some(record.revision), older).await.unwrap();
+
+        let again = Subscriptions::new(subscriptions.registry, subscriptions.clock);
+        let restored = again.get(&id).await.unwrap();
+
+        assert_eq!(restored.document.sink, current.document.sink);
+        assert_eq!(restored.document.config.keys, current.document.config.keys);
+    }
+
+    #[tokio::test]
     async fn whoever_wrote_first_is_seen_by_who_was_refused() {
         let subscriptions = subscriptions();
         let id = "a".parse::<SubscriptionId>().unwrap();

@@ -273,11 +273,14 @@ impl Subscriptions {
         &self,
         id: &SubscriptionId,
         expected: Option<Revision>,
-        kept: KeptSubscription,
+        mut kept: KeptSubscription,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         let directory = self.directory().await?;
-        // The one place where a document is written: no secret of it reaches the disk in the clear.
-        let kept = KeptSubscription { document: as_kept(kept.document), ..kept };
+        // The one place where a document is written: no secret of it reaches the disk in the clear, and
+        // none stays there that is good no more.
+        let now = self.clock.now();
+        kept.document = as_kept(kept.document);
+        kept.former_secrets.retain(|former| former.until > now);
         let body = write(id.as_str(), &kept)?;
         let revision = match self.registry.put(&key(id), expected, body).await {
             Ok(revision) => revision,

@@ -159,6 +159,12 @@ async fn events_arrive_before_during_and_after_the_consumer_takes_the_new_secret
 
     clock.advance(Duration::from_hours(2));
     assert!(gateway.get(SHOP).await.get("formerSecretUntil").is_none());
+    eventually("the former secret is dropped", async || {
+        clock.advance(Duration::from_mins(1));
+        let records = gateway.services().store.registry.list("subscription").await.unwrap();
+        (!records[0].body.contains("formerSecrets")).then_some(())
+    })
+    .await;
     let fifth = gateway.order(5).await;
     holder.wait_for(&new, &fifth).await;
     assert_eq!(holder.offered(&old), under_old, "the former secret is good no more");
@@ -234,6 +240,29 @@ async fn a_sink_that_has_proved_nothing_is_challenged_under_the_new_secret_alone
     clock.advance(Duration::from_secs(6));
     active(&gateway).await;
     assert!(holder.sink.bodies("/hook").iter().all(|body| new.made(body) && !lost.made(body)));
+}
+
+#[tokio::test]
+async fn a_sink_that_is_new_is_asked_under_the_newest_secret_and_then_under_the_former() {
+    for has_newest in [true, false] {
+        let (gateway, clock, _, old) = stage().await;
+        let new = rotate(&gateway, 3600).await;
+        let next = Holder::start().await;
+        next.has(&[if has_newest { &new } else { &old }]);
+
+        assert_eq!(gateway.put(SHOP, &document(&next.sink)).await.status, 200);
+
+        eventually("it is active", async || {
+            let is_active = gateway.get(SHOP).await["state"] == "active";
+            if !is_active && !has_newest {
+                clock.advance(Duration::from_millis(500));
+            }
+            is_active.then_some(())
+        })
+        .await;
+        let asked: Vec<_> = next.sink.bodies("/hook").iter().map(|body| new.made(body)).collect();
+        assert_eq!(asked, if has_newest { vec![true] } else { vec![true, false] });
+    }
 }
 
 #[tokio::test]

@@ -49,8 +49,8 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Performs both steps once, with a challenge that is sealed for the keys of the moment. `attempt`
-    /// counts from 1.
+    /// Performs both steps once, with a challenge that is sealed for the keys of the moment, or for the
+    /// shared secret whose turn it is where several are good. `attempt` counts from 1.
     ///
     /// Cancel safe in that nothing is kept; the sink may have received the challenge all the same.
     ///
@@ -68,7 +68,7 @@ impl Handshake {
         let target = Arc::new(target);
         let origin = self.issuer.host_str().unwrap_or_default();
         destination.ask_consent(&target, origin).await?;
-        let sealed = self.sealer.seal_challenge(subscription, challenge).await?;
+        let sealed = self.sealer.seal_challenge(subscription, challenge, attempt).await?;
         let parcel = Parcel {
             id: challenge.id(),
             name: Some(CHALLENGE_TYPE.to_owned()),

@@ -14,6 +14,7 @@ mod other_secret;
 mod sealer;
 mod sealer_error;
 mod secret_overlap;
+mod shared_secrets;
 
 pub use attempter::Attempter;
 pub use handshake::{Handshake, HandshakeError};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::deliver::attempt::attempter::parcel;
-use crate::deliver::attempt::sealer::{SealedEvent, Sealer};
+use crate::deliver::attempt::sealer::{Pair, SealedEvent, Sealer};
 use crate::deliver::outcome::Delivery;
 use crate::deliver::sink::{AnswerKind, Destination, SinkAnswer, SinkTarget};
 use crate::subscriptions::{OuterKey, RecipientKeys};
@@ -14,8 +14,9 @@ const fn may_have_another(answer: &SinkAnswer) -> bool {
 }
 
 impl Sealer {
-    /// Offers an event that a sink has refused under each other shared secret that is good, if there are
-    /// several, until it takes one; gives that answer and what was sealed, or nothing.
+    /// Offers an event that a sink has refused under one other shared secret, if several are good; gives
+    /// that answer and what was sealed, or nothing where it is refused like the first. What is left is the
+    /// turn of further attempts.
     ///
     /// Not cancel safe, as an attempt is not.
     pub(super) async fn offer_under_another(
@@ -30,21 +31,21 @@ impl Sealer {
         if !may_have_another(answer) {
             return None;
         }
-        let now = self.parts.clock.now();
-        for secret in self.overlap.in_order(subscription, newest, now) {
-            let generation = self.parts.ring.generation();
-            let pair = self.pair_of_secret(subscription, secret).ok()?;
-            let sealed = self.seal_with(delivery, pair, generation).await.ok()?;
-            if sealed.key() == refused.key() {
-                continue;
-            }
-            let parcel = parcel(delivery, &sealed, (self.issuer(), outer_key));
-            let answer = destination.deliver(target, parcel).await;
-            if answer.is_yes() {
-                self.overlap.note_taken(subscription, secret);
-                return Some((sealed, answer));
-            }
+        let (now, generation) = (self.parts.clock.now(), self.parts.ring.generation());
+        // One that does not open is none.
+        let open =
+            |secret| Some((secret, Pair::of_secret(&self.opened(subscription, secret).ok()?)));
+        let all = self.overlap.in_order(subscription, newest, now).into_iter().filter_map(open);
+        let mut others: Vec<(&str, Pair)> =
+            all.filter(|(_, pair)| pair.sealing != *refused.key()).collect();
+        let turn = (delivery.attempts as usize).checked_rem(others.len())?;
+        let (secret, pair) = others.swap_remove(turn);
+        let sealed = self.seal_with(delivery, pair, generation).await.ok()?;
+        let parcel = parcel(delivery, &sealed, (self.issuer(), outer_key));
+        let answer = destination.deliver(target, parcel).await;
+        if answer.is_yes() {
+            self.overlap.note_taken(subscription, secret, now);
         }
-        None
+        (!may_have_another(&answer)).then_some((sealed, answer))
     }
 }

@@ -107,7 +107,14 @@ struct MadeWith {
 /// The pair of keys for one token.
 pub(super) struct Pair {
     signing: SigningKey,
-    sealing: SealingKey,
+    pub(super) sealing: SealingKey,
+}
+
+impl Pair {
+    /// That of a shared secret.
+    pub(super) fn of_secret(secret: &SharedSecret) -> Self {
+        Self { signing: secret.signing_key(), sealing: secret.sealing_key() }
+    }
 }
 
 impl Sealer {
@@ -137,7 +144,7 @@ impl Sealer {
     /// Later: a key is missing for now.
     pub async fn seal(&self, delivery: &Delivery) -> Result<SealedEvent, SealerError> {
         let generation = self.parts.ring.generation();
-        let pair = self.pair(&delivery.subscription).await?;
+        let pair = self.pair(&delivery.subscription, None).await?;
         self.seal_with(delivery, pair, generation).await
     }
 
@@ -220,7 +227,8 @@ impl Sealer {
         }
     }
 
-    /// Seals a challenge for the key of a subscription.
+    /// Seals a challenge for the key of a subscription; where several shared secrets are good, it is that
+    /// of the attempt, which counts from 1.
     ///
     /// # Errors
     ///
@@ -229,9 +237,10 @@ impl Sealer {
         &self,
         subscription: &Subscription,
         challenge: &Challenge,
+        attempt: u32,
     ) -> Result<Sealed, SealerError> {
         let now = self.parts.clock.now();
-        let pair = self.pair(subscription).await?;
+        let pair = self.pair(subscription, Some(attempt)).await?;
         let claims = Claims {
             event: &challenge.to_event(&self.parts.issuer, now).to_string(),
             ..self.claims(subscription, challenge.id(), EventTime::from(now).epoch_seconds())
@@ -264,27 +273,21 @@ impl Sealer {
         }
     }
 
-    async fn pair(&self, subscription: &Subscription) -> Result<Pair, SealerError> {
+    /// The pair for an event, or for the challenge of an attempt.
+    async fn pair(
+        &self,
+        subscription: &Subscription,
+        challenge: Option<u32>,
+    ) -> Result<Pair, SealerError> {
         match &subscription.keys {
             RecipientKeys::Public(keys) => Ok(Pair {
                 signing: self.signing_key(subscription)?,
                 sealing: keys.current(&self.parts.remote).await.map_err(SealerError::Remote)?,
             }),
             RecipientKeys::Shared(newest) => {
-                let now = self.parts.clock.now();
-                self.pair_of_secret(subscription, self.overlap.first(subscription, newest, now))
+                Ok(Pair::of_secret(&self.first_secret(subscription, newest, challenge)?))
             }
         }
-    }
-
-    /// The pair of a shared secret.
-    pub(super) fn pair_of_secret(
-        &self,
-        subscription: &Subscription,
-        kept: &str,
-    ) -> Result<Pair, SealerError> {
-        let secret = self.shared_secret(&subscription.id, kept)?;
-        Ok(Pair { signing: secret.signing_key(), sealing: secret.sealing_key() })
     }
 
     /// The key pair that signs for a subscription.
@@ -295,11 +298,6 @@ impl Sealer {
     pub fn signing_key(&self, subscription: &Subscription) -> Result<SigningKey, SealerError> {
         let algorithm = subscription.signature.unwrap_or(self.parts.signature);
         self.parts.ring.active(algorithm).ok_or(SealerError::NoSigningKey(algorithm))
-    }
-
-    fn shared_secret(&self, id: &SubscriptionId, kept: &str) -> Result<SharedSecret, SealerError> {
-        let jwks = self.parts.data_key.open(&shared_secret_context(id), kept)?;
-        Ok(SharedSecret::from_jwks(&jwks)?)
     }
 
     /// Makes the two secret keys of a subscription: encrypted, to be kept, and as a JWK Set, to be
@@ -343,9 +341,7 @@ impl Sealer {
         let key = match &subscription.keys {
             RecipientKeys::Public(_) => self.signing_key(subscription)?,
             RecipientKeys::Shared(newest) => {
-                let now = self.parts.clock.now();
-                let kept = self.overlap.first(subscription, newest, now);
-                self.shared_secret(&subscription.id, kept)?.signing_key()
+                self.first_secret(subscription, newest, None)?.signing_key()
             }
         };
         Ok(sign_checkpoint(&checkpoint, &key)?)

@@ -56,7 +56,7 @@ impl SubscriptionService {
         for retry in waiting {
             // What is kept nowhere any more is settled by its next attempt.
             let Some(entry) = recall(&self.store, retry).await? else { continue };
-            if wanted.matches(&entry.event.to_tree()) {
+            if wanted.matches(&wanted.tree_of(&entry.event)) {
                 found.push((retry.key.clone(), entry));
             }
         }

@@ -18,6 +18,7 @@ mod redrive;
 mod resume;
 mod rotating;
 mod service;
+mod sink_step;
 mod standing;
 mod telling;
 mod waiting;

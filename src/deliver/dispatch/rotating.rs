@@ -1,9 +1,10 @@
-//! Replaces the shared secret of a subscription.
+//! Replaces the shared secret of a subscription, and drops those that it has replaced.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
 
 use crate::ambient::Secret;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
@@ -27,7 +28,7 @@ impl SubscriptionService {
         let (seen, now) = (self.again(current).await?, self.clock.now());
         let until = Subscriptions::overlap_of(&seen, overlap, now)?;
         // What does not open any more is of no use beside the new one.
-        let until = if seen.opens_under(&self.data_key) { until } else { now };
+        let until = self.opened_secret(&seen).map_or(now, |_| until);
         let (kept, shown) = self.sealer().new_shared_secret(&seen.id, &*self.entropy);
         let begins =
             |kept: &str| self.first_handshake(&seen.id, &seen.document, (Some(kept), None));
@@ -38,13 +39,37 @@ impl SubscriptionService {
         Ok((rotated, shown))
     }
 
+    /// Drops the former secrets of all subscriptions that are good no more.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn drop_ended_secrets(&self) -> Result<(), SubscriptionServiceError> {
+        for seen in self.subscriptions.list().await? {
+            // Most have none, and nobody waits for them.
+            if !seen.has_ended_secret(self.clock.now()) {
+                continue;
+            }
+            let _changing = self.changing(&seen.id).await;
+            let Ok(current) = self.again(&seen).await else { continue };
+            let changed = self.subscriptions.drop_ended_secrets(&current).await?;
+            self.dispatch.changed(&changed).await;
+        }
+        Ok(())
+    }
+
     /// Whether a JWK Set is the newest shared secret of a subscription.
     pub fn has_secret(&self, subscription: &Subscription, told: &Value) -> bool {
-        let RecipientKeys::Shared(kept) = &subscription.keys else { return false };
-        let opened = self.data_key.open(&shared_secret_context(&subscription.id), kept);
-        let kept = opened.ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+        let opened = self.opened_secret(subscription);
+        let kept = opened.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
         kept.is_some_and(|kept| {
             kept.to_string().as_bytes().ct_eq(told.to_string().as_bytes()).into()
         })
+    }
+
+    /// The newest shared secret of a subscription, if it has one that opens.
+    fn opened_secret(&self, subscription: &Subscription) -> Option<Zeroizing<Vec<u8>>> {
+        let RecipientKeys::Shared(kept) = &subscription.keys else { return None };
+        self.data_key.open(&shared_secret_context(&subscription.id), kept).ok()
     }
 }

@@ -326,13 +326,13 @@ impl Dispatch {
         self.context.allowance.operator_limits
     }
 
-    /// How much may wait for a subscription.
-    /// Attempts per second at its sink; nothing: as many as that takes.
+    /// How many attempts per second are made at the sink of a subscription; nothing: as many as it takes.
     pub(in crate::deliver) fn rate_of(&self, subscription: &Subscription) -> Option<u32> {
         let allowance = self.context.allowance;
         allowance.operator_limits.bound(subscription, allowance).1
     }
 
+    /// How much may wait for a subscription.
     pub(super) fn limit_of(&self, subscription: &Subscription) -> BacklogLimit {
         self.context.limit_of(subscription)
     }

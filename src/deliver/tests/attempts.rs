@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::ambient::{Clock as _, SeededEntropy};
+use crate::deliver::attempt::Attempter;
 use crate::deliver::outcome::{Delivery, Reason, Verdict};
 use crate::deliver::sink::{
     AnswerKind, ChallengeAnswer, ChallengeError, Destination, Health, Parcel, SinkAnswer,
@@ -16,7 +18,8 @@ use crate::deliver::sink::{
 use crate::deliver::tests::stage::Stage;
 use crate::event::ChainValue;
 use crate::eventlog::{Attempt, Attempts as _, Page};
-use crate::subscriptions::{Challenge, Protocol, RecipientKeys, Subscription};
+use crate::seal::inspect;
+use crate::subscriptions::{Challenge, FormerSecret, Protocol, RecipientKeys, Subscription};
 
 /// A sink that answers as the test says.
 #[derive(Default)]
@@ -229,4 +232,90 @@ async fn what_cannot_be_sealed_or_has_no_sink_is_not_sent() {
     let attempts = recorded(&stage).await;
     assert!(attempts[0].detail.starts_with("cannot-be-sealed: "), "{}", attempts[0].detail);
     assert_eq!(&*attempts[1].detail, "no-sink");
+}
+
+/// The events of a stage whose subscription has these former secrets, encrypted, beside its newest.
+async fn with_former(
+    stage: &mut Stage,
+    former: &[&str],
+    words: &[&str],
+) -> (Vec<Arc<Delivery>>, Arc<Told>, Arc<Attempter>) {
+    let until = stage.clock.now().after(Duration::from_hours(1));
+    let former = former.iter().map(|sealed| FormerSecret { sealed: (*sealed).to_owned(), until });
+    let mut subscription = (*stage.subscription).clone();
+    subscription.former_secrets = former.collect();
+    stage.subscription = Arc::new(subscription);
+    let sink = Arc::new(Told::default());
+    let attempter = stage.attempter(Arc::clone(&sink) as _);
+    (deliveries(stage, words).await, sink, attempter)
+}
+
+fn secret(stage: &Stage, seed: u64) -> String {
+    stage.sealer.new_shared_secret(&stage.subscription.id, &SeededEntropy::new(seed)).0
+}
+
+#[tokio::test]
+async fn an_attempt_offers_one_other_secret_and_further_attempts_offer_the_rest() {
+    let mut stage = Stage::new().await;
+    let former = [secret(&stage, 10), secret(&stage, 11)];
+    let former = former.each_ref().map(String::as_str);
+    let (deliveries, sink, attempter) = with_former(&mut stage, &former, &["a"]).await;
+    sink.answers.lock().unwrap().extend(vec![SinkAnswer::new(AnswerKind::Refused); 4]);
+
+    for attempts in [0, 1] {
+        let delivery = Delivery { attempts, ..(*deliveries[0]).clone() };
+        assert_eq!(attempter.attempt(&delivery).await.verdict.word(), "retry");
+    }
+
+    let kid = |parcel: &Parcel| inspect(&parcel.token).unwrap()["kid"].clone();
+    let kids: Vec<_> = sink.parcels.lock().unwrap().iter().map(kid).collect();
+    let [first, second, again, third] = &*kids else { panic!("{kids:?}") };
+    assert_eq!(first, again);
+    assert!(first != second && first != third && second != third, "{kids:?}");
+}
+
+#[tokio::test]
+async fn what_the_second_offer_meets_is_the_answer_unless_it_is_refused_alike() {
+    let mut stage = Stage::new().await;
+    let former = secret(&stage, 10);
+    let words = ["a", "b", "c", "d"];
+    let (deliveries, sink, attempter) = with_former(&mut stage, &[&former], &words).await;
+    let say = |kind, detail: &str| SinkAnswer { detail: detail.into(), ..SinkAnswer::new(kind) };
+    let gone = "the sink is gone";
+    for (kind, verdict, told) in [
+        (AnswerKind::Later(Health::Busy), "retry", "second"),
+        (AnswerKind::Gone(gone), Verdict::GiveUp(Reason::SinkGone).word(), "second"),
+        (AnswerKind::OtherKey, "retry", "first"),
+        (AnswerKind::Delivered, "delivered", "second"),
+    ] {
+        let before = recorded(&stage).await.len();
+        sink.answers
+            .lock()
+            .unwrap()
+            .extend([say(AnswerKind::Refused, "first"), say(kind, "second")]);
+
+        let result = attempter.attempt(&deliveries[before]).await;
+
+        assert_eq!(result.verdict.word(), verdict, "{kind:?}");
+        assert_eq!(result.health == Health::Busy, kind == AnswerKind::Later(Health::Busy));
+        assert_eq!(&*recorded(&stage).await[before].detail, told, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_does_not_open_keeps_no_other_from_being_offered() {
+    let mut stage = Stage::new().await;
+    let good = secret(&stage, 10);
+    for (former, answers) in [
+        (["damaged", &good], vec![AnswerKind::Delivered]),
+        ([&good, "damaged"], vec![AnswerKind::Refused, AnswerKind::Delivered]),
+    ] {
+        let (deliveries, sink, attempter) = with_former(&mut stage, &former, &["a"]).await;
+        sink.answers.lock().unwrap().extend(answers.iter().copied().map(SinkAnswer::new));
+
+        let result = attempter.attempt(&deliveries[0]).await;
+
+        assert_eq!(result.verdict, Verdict::Delivered);
+        assert_eq!(sink.parcels.lock().unwrap().len(), answers.len());
+    }
 }

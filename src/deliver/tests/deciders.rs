@@ -94,3 +94,19 @@ async fn a_filter_that_is_gone_is_not_mistaken_for_another_in_its_place() {
         assert_eq!(decided, expected, "{number}");
     }
 }
+
+#[tokio::test]
+async fn a_filter_of_attributes_reads_no_data() {
+    let (stage, metrics) = (Stage::new().await, Metrics::new());
+    let decider = Decider::new(CONFIG, stage.tasks.clone(), &metrics);
+    let mut entry = entry(&stage, 1).await;
+    // Whoever takes the tree first gets the one that was made, and others read the text.
+    let (made, text) = (json!({"a": 1}), json!({"a": 2}));
+    entry.event.data = Data::from_parts(text.to_string(), made.clone());
+    let filter = Filter::new(&["Test.*".into()], &[json!({"exact": {"source": "/tests"}})]);
+    let asked = BoundedFilter { filter: Arc::new(filter.unwrap()), budget: CONFIG.budget() };
+
+    let decided = decider.decide_for(&consumer("one"), &asked, &entry).await.unwrap();
+
+    assert_eq!((decided, entry.event.data.to_tree()), (EntryDecision::Wanted, made));
+}

@@ -14,6 +14,8 @@ mod panics;
 mod proving;
 pub(crate) mod pulled;
 mod readers;
+mod replayed;
+mod sink_steps;
 mod sinks;
 mod sizes;
 pub(crate) mod stage;

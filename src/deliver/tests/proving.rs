@@ -66,15 +66,15 @@ impl Destination for Silent {
 }
 
 /// Handshakes at work over a stage.
-struct Working {
-    service: Arc<SubscriptionService>,
+pub(super) struct Working {
+    pub(super) service: Arc<SubscriptionService>,
     handshakes: Arc<Handshakes>,
     sink: Arc<Silent>,
     told: mpsc::UnboundedReceiver<DeliverySignal>,
 }
 
 impl Working {
-    fn start(stage: &Stage) -> Self {
+    pub(super) fn start(stage: &Stage) -> Self {
         let (clock, sink) = (Arc::new(stage.clock.clone()), Arc::new(Silent::default()));
         let entropy = Arc::new(SeededEntropy::new(9));
         let ((signals, told), store) = (DeliverySignals::channel(), Store::of(&stage.log));
@@ -137,7 +137,7 @@ impl Working {
         Self { service, handshakes, sink, told }
     }
 
-    async fn create(&self, verify: &str) -> Arc<Subscription> {
+    pub(super) async fn create(&self, verify: &str) -> Arc<Subscription> {
         let document = json!({
             "id": "bus", "consumer": "shop", "sink": "http://127.0.0.1:1/",
             "config": { "keys": { "sharedSecret": true }, "verify": verify },
@@ -145,7 +145,7 @@ impl Working {
         self.service.create(serde_json::from_value(document).unwrap()).await.unwrap().0
     }
 
-    async fn now(&self) -> Arc<Subscription> {
+    pub(super) async fn now(&self) -> Arc<Subscription> {
         self.service.get(&"bus".parse().unwrap()).await.unwrap()
     }
 }

@@ -37,7 +37,13 @@ impl Courier<'_> {
 
     /// Takes up a delivery that others bring: of a replay, or redriven. The latter goes before
     /// those that wait in its queue, because its number is lower.
+    ///
+    /// One that is there already was kept before it was told of, and read by a worker that began anew. An
+    /// attempt that began before it was brought back is another, which has ended.
     pub(super) fn take_up(&mut self, retry: Retry, subject: Option<&Subject>) {
+        if self.retries.contains(&retry.key) || self.in_flight.has(&retry) {
+            return;
+        }
         let queue_key = QueueKey::named(retry.key.replay.as_ref(), subject);
         self.wait_again(retry, Some(queue_key));
     }
@@ -114,7 +120,7 @@ impl Courier<'_> {
         match self.order.offer(delivery) {
             Some(delivery) => self.order.make_ready(delivery),
             None => {
-                if let Some(ticket) = self.tickets.get(&key) {
+                if let Some(ticket) = self.tickets.get_mut(&key) {
                     ticket.wait_behind();
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::deliver::limits::{Traffic, Wait};
 use crate::deliver::outcome::{Delivery, Verdict};
-use crate::deliver::worker::{Courier, ReplayOutcome, ReplayedMatch, WorkerStanding};
+use crate::deliver::worker::{Courier, ReplayOutcome, ReplayTicket, ReplayedMatch, WorkerStanding};
 use crate::event::ReplayId;
 
 impl Courier<'_> {
@@ -37,13 +37,16 @@ impl Courier<'_> {
             let Some(delivery) = self.order.take_replayed() else { break };
             // It may have changed since the match was handed over.
             let delivery = Delivery { subscription: Arc::clone(&self.subscription), ..delivery };
-            if self.context.attempter.may_send(&self.subscription, &delivery.entry) {
+            let key = delivery.key();
+            // Of a replay that has failed, nothing begins.
+            let is_wanted = self.tickets.get_mut(&key).is_some_and(ReplayTicket::begin);
+            if is_wanted && self.context.attempter.may_send(&self.subscription, &delivery.entry) {
                 self.in_flight.launch(delivery, permit);
                 continue;
             }
             permit.give_back();
             // Nor is it given up: who replays has no right to it.
-            if let Some(ticket) = self.tickets.remove(&delivery.key()) {
+            if let Some(ticket) = self.tickets.remove(&key) {
                 ticket.settle(ReplayOutcome::Unheard);
             }
             self.follow_order(&delivery, Some(Verdict::Delivered));

@@ -160,9 +160,11 @@ impl Decider {
         }
         let allowed = self.config.at_once().each;
         let decide = || {
-            let tree = entry.event.to_tree();
+            let tree = asked.filter.tree_of(&entry.event);
             let (outcome, steps) = asked.decide_within(&EventTree::of(&tree), allowed);
-            let read = u64::try_from(entry.weight() / BYTES_OF_A_STEP).unwrap_or(u64::MAX);
+            let unread = if asked.filter.reads_data() { 0 } else { entry.event.data.text().len() };
+            let read = (entry.weight() - unread) / BYTES_OF_A_STEP;
+            let read = u64::try_from(read).unwrap_or(u64::MAX);
             ((outcome, steps), steps.saturating_add(read))
         };
         let (outcome, steps) = self.at_once.take(consumer, decide).await;
@@ -228,7 +230,7 @@ impl Decider {
         }
         let (event, asked) = (entry.event.clone(), asked.clone());
         let work = move || {
-            let tree = event.to_tree();
+            let tree = asked.filter.tree_of(&event);
             let (outcome, steps) = asked.decide_within(&EventTree::of(&tree), u64::MAX);
             // The turn is the work's own, which goes on when nobody waits for it any more.
             (EntryDecision::of(outcome), steps, turn)

@@ -1,6 +1,6 @@
 //! The in-flight attempts of one subscription.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use crate::deliver::limits::Permit;
 use crate::deliver::outcome::{AttemptResult, Delivery};
 use crate::deliver::worker::subject_queues::QueueKey;
 use crate::deliver::worker::{DeliveryContext, recall};
+use crate::event::Timestamp;
 use crate::eventlog::{DeliveryKey, Retry};
 use crate::subscriptions::Subscription;
 
@@ -22,8 +23,8 @@ pub(super) struct InFlight {
     /// Knows of attempts also when nobody waits for them any more.
     tracker: TaskTracker,
     attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
-    /// Deliveries whose further attempt is in flight.
-    again: BTreeSet<DeliveryKey>,
+    /// Deliveries whose further attempt is in flight, and when the first was made.
+    again: BTreeMap<DeliveryKey, Timestamp>,
 }
 
 /// An attempt that has ended.
@@ -58,7 +59,7 @@ impl InFlight {
             context: Arc::clone(context),
             tracker: tracker.clone(),
             attempts: FuturesUnordered::new(),
-            again: BTreeSet::new(),
+            again: BTreeMap::new(),
         }
     }
 
@@ -74,7 +75,12 @@ impl InFlight {
 
     /// Whether a further attempt at this delivery is in flight.
     pub(super) fn is_again(&self, key: &DeliveryKey) -> bool {
-        self.again.contains(key)
+        self.again.contains_key(key)
+    }
+
+    /// Whether the attempt is in flight for which this waits.
+    pub(super) fn has(&self, retry: &Retry) -> bool {
+        self.again.get(&retry.key) == Some(&retry.first_attempt)
     }
 
     /// Starts a first attempt.
@@ -95,7 +101,7 @@ impl InFlight {
         subscription: &Arc<Subscription>,
         permit: Permit,
     ) {
-        self.again.insert(again.retry.key.clone());
+        self.again.insert(again.retry.key.clone(), again.retry.first_attempt);
         let (context, subscription) = (Arc::clone(&self.context), Arc::clone(subscription));
         let retry = again.retry.clone();
         let attempt = self.spawn(async move {

@@ -23,6 +23,8 @@ pub struct ReplayedMatch {
 pub enum ReplayOutcome {
     /// It waits behind another of its subject; what becomes of it is told later.
     Behind,
+    /// It has waited behind another of its subject, and its first attempt begins.
+    Begun,
     /// Its first attempt delivered it.
     Delivered,
     /// Its first attempt failed, and it waits for the next.
@@ -40,18 +42,29 @@ pub enum ReplayOutcome {
 pub struct ReplayTicket {
     number: u64,
     told: mpsc::UnboundedSender<(u64, ReplayOutcome)>,
+    is_behind: bool,
     is_settled: bool,
 }
 
 impl ReplayTicket {
     /// A ticket for the match that the replay knows by this number.
     pub const fn new(number: u64, told: mpsc::UnboundedSender<(u64, ReplayOutcome)>) -> Self {
-        Self { number, told, is_settled: false }
+        Self { number, told, is_behind: false, is_settled: false }
     }
 
     /// Says that the match waits for its subject.
-    pub(super) fn wait_behind(&self) {
+    pub(super) fn wait_behind(&mut self) {
+        self.is_behind = true;
         self.send(ReplayOutcome::Behind);
+    }
+
+    /// Says that the first attempt begins, if the match has waited for its subject; tells whether anybody
+    /// still wants to know.
+    pub(super) fn begin(&mut self) -> bool {
+        if std::mem::take(&mut self.is_behind) {
+            self.send(ReplayOutcome::Begun);
+        }
+        !self.told.is_closed()
     }
 
     /// Says what became of the match.

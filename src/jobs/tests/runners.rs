@@ -10,9 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::ambient::Clock as _;
 use crate::deliver::tests::couriers::{FAILS, Working, start};
 use crate::deliver::tests::stage::{Recorder, Stage, until};
-use crate::deliver::{Traffic, WorkerCommand};
-use crate::eventlog::{Changes, Cursor, DeliveryState as _, Log as _, Page, Position, Revision};
+use crate::deliver::{EntryDecision, ReplayOutcome, Traffic, WorkerCommand};
+use crate::event::Data;
+use crate::eventlog::{
+    Changes, Cursor, DeliveryState as _, Entry, Log as _, Page, Position, Revision,
+};
+use crate::jobs::replay_run::ReplayRun;
 use crate::jobs::{JobError, JobState, JobStore, Replay, ReplayCounts, ReplayRunner, Selection};
+use crate::route::Filter;
 use crate::subscriptions::{Subscription, SubscriptionState};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -295,4 +300,64 @@ async fn a_subject_that_fails_holds_up_its_own_events_of_a_replay_alone() {
     assert_eq!(scene.recorder.words(), ["a.1", "b.1", "a.1", "a.2", "a.3"]);
     let counts = ReplayCounts { delivered: 3, retrying: 1, ..counted(4) };
     assert_eq!(scene.kept().await.counts, counts);
+}
+
+#[tokio::test]
+async fn a_replay_that_fails_lets_go_of_what_it_has_handed_over() {
+    let scene = Scene::of(&["a", "b"]).await;
+    let replay = scene.keep(counted(2)).await;
+    let limiter = Arc::clone(&scene.working.limiter);
+    let taken: Vec<_> =
+        std::iter::from_fn(|| limiter.enter(Traffic::Replay, scene.stage.clock.now()).ok())
+            .collect();
+    let running = scene.run(replay);
+    settle().await;
+    // What it keeps next is refused.
+    let mut other = Replay { rate: 7, ..scene.kept().await };
+    scene.replays.keep(&mut other).await.unwrap();
+
+    scene.run_out(&running, Duration::from_hours(1)).await;
+
+    assert!(running.await.unwrap().is_err());
+    drop(taken);
+    scene.working.commands.send(WorkerCommand::Nudge).await.unwrap();
+    settle().await;
+    assert_eq!(scene.recorder.words(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_attempted_after_it_has_waited_counts_as_under_way() {
+    let scene = Scene::of(&["a"]).await;
+    let mut replay = scene.keep(counted(1)).await;
+    let entries = scene.stage.log.read(Position::START, Page::default()).await.unwrap();
+    let mut run = ReplayRun::new(&replay, scene.stage.clock.now());
+    let _handed = run.begin(&replay, Arc::clone(&entries[0]));
+    let rooms =
+        [ReplayOutcome::Behind, ReplayOutcome::Begun, ReplayOutcome::Delivered].map(|told| {
+            assert!(run.account(&mut replay, (1, told)).is_none());
+            run.has_room(1)
+        });
+
+    assert_eq!(rooms, [true, false, true]);
+    assert!(run.is_settled());
+}
+
+#[tokio::test]
+async fn a_selection_by_type_reads_no_data() {
+    let scene = Scene::of(&["a"]).await;
+    let replay = scene.keep(counted(1)).await;
+    let selection = Selection { types: vec!["Test.*".to_owned()], ..replay.selection };
+    let everything = Arc::new(Filter::new(&[], &[]).unwrap());
+    let decider = scene.stage.decider();
+    let consumer = &scene.stage.subscription.consumer;
+    let wanted = selection.test((consumer, everything), &decider).unwrap();
+    let entries = scene.stage.log.read(Position::START, Page::default()).await.unwrap();
+    let mut entry = Entry::clone(&entries[0]);
+    // Whoever takes the tree first gets the one that was made, and others read the text.
+    let made = serde_json::json!({ "a": 1 });
+    entry.event.data = Data::from_parts(r#"{"a":2}"#, made.clone());
+
+    let decided = wanted.decide(&entry).await.unwrap();
+
+    assert_eq!((decided, entry.event.data.to_tree()), (EntryDecision::Wanted, made));
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::ambient::Tasks;
+use crate::ambient::{Clock, Tasks, restarted};
 use crate::deliver::sink::event_bus::client::BusClient;
 use crate::deliver::sink::event_bus::entry::{BusEntry, MOST_ENTRIES, fitting};
 use crate::deliver::sink::{AttemptFailure, SinkAnswer};
@@ -28,12 +28,17 @@ struct WaitingEntry {
 }
 
 impl BusBatcher {
-    /// Starts the task. It ends with the gateway, when what was handed to it is answered.
-    pub(super) fn start(client: Arc<BusClient>, tasks: &Tasks) -> Self {
+    /// Starts the task. It ends with the gateway, when what was handed to it is answered, and begins anew
+    /// where it panics.
+    pub(super) fn start(client: Arc<BusClient>, tasks: &Tasks, clock: Arc<dyn Clock>) -> Self {
         let (queue, waiting) = mpsc::channel(MOST_WAITING);
-        let calls = Arc::new(Semaphore::new(MOST_CALLS));
         let gathering = Gathering { waiting, next: Vec::new(), stop: tasks.stopping().clone() };
-        tasks.spawn(call_on((gathering, calls), Arc::clone(&client), tasks.clone()));
+        let of_calls = (tasks.clone(), Arc::clone(&client));
+        let call = move |batch, permit| {
+            let (tasks, client) = &of_calls;
+            drop(tasks.spawn(put_all(batch, Arc::clone(client), permit)));
+        };
+        tasks.spawn(async move { supervised(gathering, call, &*clock).await });
         Self { queue, client }
     }
 
@@ -53,16 +58,28 @@ impl BusBatcher {
     }
 }
 
-/// Makes calls as long as there are entries.
-async fn call_on(
-    (mut gathering, calls): (Gathering, Arc<Semaphore>),
-    client: Arc<BusClient>,
-    tasks: Tasks,
+/// Makes calls as long as there are entries, and goes on after a panic.
+async fn supervised(
+    gathering: Gathering,
+    call: impl Fn(Vec<WaitingEntry>, OwnedSemaphorePermit),
+    clock: &dyn Clock,
 ) {
+    let (gathering, calls) = (Mutex::new(gathering), Arc::new(Semaphore::new(MOST_CALLS)));
+    restarted(("event bus", clock), || call_on(&gathering, &calls, &call)).await;
+}
+
+async fn call_on(
+    gathering: &Mutex<Gathering>,
+    calls: &Arc<Semaphore>,
+    call: &impl Fn(Vec<WaitingEntry>, OwnedSemaphorePermit),
+) {
+    let mut gathering = gathering.lock().await;
+    // What was taken up before a panic may be why: it stays without an answer, and is attempted again.
+    gathering.next.clear();
     // The right to call comes first: what arrives while nobody has it travels together.
-    while let Ok(call) = Arc::clone(&calls).acquire_owned().await {
+    while let Ok(permit) = Arc::clone(calls).acquire_owned().await {
         let Some(batch) = gathering.batch().await else { break };
-        tasks.spawn(put_all(batch, Arc::clone(&client), call));
+        call(batch, permit);
     }
 }
 
@@ -111,9 +128,15 @@ impl Gathering {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
     use super::*;
+    use crate::ambient::ManualClock;
+    use crate::deliver::sink::AnswerKind;
     use crate::deliver::sink::event_bus::entry::MOST_BYTES;
     use crate::deliver::sink::event_bus::entry::tests::parcel;
+    use crate::event::Timestamp;
 
     /// Something to gather from, and the sending half.
     fn gathering() -> (Gathering, mpsc::Sender<WaitingEntry>) {
@@ -189,5 +212,39 @@ mod tests {
         assert_eq!(gathering.batch().await.unwrap().len(), 1);
         assert!(gathering.batch().await.is_none());
         assert!(queue.send(waiting(1).0).await.is_err(), "who comes later sends alone");
+    }
+
+    #[tokio::test]
+    async fn after_a_panic_entries_travel_again_and_what_was_taken_up_has_no_answer() {
+        let (gathering, queue) = gathering();
+        let (clock, panics) = (ManualClock::at(Timestamp::EPOCH), AtomicBool::new(true));
+        let call = |batch: Vec<WaitingEntry>, _| {
+            assert!(!panics.swap(false, Ordering::Relaxed), "as the test says");
+            for one in batch {
+                let _ = one.answer.send(SinkAnswer::new(AnswerKind::Delivered));
+            }
+        };
+        let (first, others) = (hand_over(&queue, 1), async {
+            let mut answers = Vec::new();
+            for length in [2, 3] {
+                while panics.load(Ordering::Relaxed) {
+                    tokio::task::yield_now().await;
+                }
+                answers.push(hand_over(&queue, length));
+            }
+            while answers.iter().any(oneshot::Receiver::is_empty) {
+                clock.advance(Duration::from_millis(100));
+                tokio::task::yield_now().await;
+            }
+            answers.into_iter().all(|mut one| one.try_recv().is_ok())
+        });
+
+        let answered = tokio::select! {
+            () = supervised(gathering, call, &clock) => false,
+            answered = others => answered,
+        };
+
+        assert!(answered, "what comes later is sent");
+        assert!(first.await.is_err(), "whoever waits for it tries again by its schedule");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use url::Url;
 
-use crate::ambient::Tasks;
+use crate::ambient::{Clock, Tasks};
 use crate::aws::{AwsClients, AwsRole};
 use crate::deliver::sink::event_bus::batcher::BusBatcher;
 use crate::deliver::sink::event_bus::client::BusClient;
@@ -47,6 +47,8 @@ pub struct EventBusParts {
     pub timeout: Duration,
     /// Where calls are made.
     pub tasks: Tasks,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl EventBusDestination {
@@ -92,9 +94,9 @@ impl EventBusDestination {
         let bus = key.1.clone();
         let mut batchers = self.batchers.lock().unwrap_or_else(PoisonError::into_inner);
         let start = || {
-            let EventBusParts { aws, timeout, tasks, .. } = &self.parts;
+            let EventBusParts { aws, timeout, tasks, clock, .. } = &self.parts;
             let client = BusClient::new(Arc::clone(aws), (bus, role), *timeout);
-            Arc::new(BusBatcher::start(Arc::new(client), tasks))
+            Arc::new(BusBatcher::start(Arc::new(client), tasks, Arc::clone(clock)))
         };
         Arc::clone(batchers.entry(key).or_insert_with(start))
     }
