@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use crate::ambient::Clock as _;
 use crate::deliver::tests::couriers::{Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
-use crate::deliver::worker::{ReplayOutcome, ReplayTicket, ReplayedMatch, WorkerCommand};
+use crate::deliver::worker::{
+    RedrivenDelivery, ReplayOutcome, ReplayTicket, ReplayedMatch, WorkerCommand,
+};
 use crate::event::ChainValue;
 use crate::eventlog::{Changes, Cursor, DeliveryKey, DeliveryState as _, Entry, Log as _, Retry};
 
@@ -103,7 +105,8 @@ async fn a_redriven_delivery_that_was_read_after_a_panic_is_attempted_once() {
     // The worker reads it from what is kept, and is told of it afterwards, as before its panic.
     let working = start(&stage, &recorder).await;
     until("it is in flight", || recorder.words().len() == 1).await;
-    working.commands.send(WorkerCommand::Retry(Box::new(redriven))).await.unwrap();
+    let told = Box::new(RedrivenDelivery { retry: redriven, subject: None });
+    working.commands.send(WorkerCommand::Retry(told)).await.unwrap();
     settled(&working).await;
 
     assert_eq!((recorder.words().len(), working.standing.borrow().retrying), (1, 0));

@@ -8,17 +8,13 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::ambient::Tasks;
 
 /// One such piece of work, or none. Nobody waits for one that is dropped: it ends.
+#[derive(Default)]
 pub(super) enum Aside<T> {
     /// Nothing is done.
+    #[default]
     Idle,
     Running(AbortOnDropHandle<T>),
     Done(Box<T>),
-}
-
-impl<T> Default for Aside<T> {
-    fn default() -> Self {
-        Self::Idle
-    }
 }
 
 impl<T: Send + 'static> Aside<T> {

@@ -321,7 +321,7 @@ impl<'a> Courier<'a> {
                 self.match_source.start_over(self.progress.scanned());
             }
             WorkerCommand::Retry(redriven) => {
-                self.take_up(redriven.retry, redriven.subject.as_ref())
+                self.take_up(redriven.retry, redriven.subject.as_ref());
             }
             WorkerCommand::Replay(replayed) => self.take_replayed(*replayed),
             WorkerCommand::EndReplay(replay) => self.end_replay(&replay),

@@ -17,7 +17,7 @@ impl Courier<'_> {
         let now = self.context.clock.now();
         let Some(retry) = self.retries.take_due(now) else { return permit.give_back() };
         let queue_key = self.order.begin(&retry);
-        let again = RetryInFlight { retry, queue_key };
+        let again = Box::new(RetryInFlight { retry, queue_key });
         self.in_flight.launch_again(again, &self.subscription, permit);
     }
 
@@ -25,7 +25,7 @@ impl Courier<'_> {
     pub(super) fn finish(&mut self, ended: Ended) {
         match ended {
             Ended::Made(delivery, result) => self.follow_attempt(&delivery, result),
-            Ended::NotMade(again, why) => self.follow_none(again, why),
+            Ended::NotMade(again, why) => self.follow_none(*again, why),
         }
     }
 
@@ -55,7 +55,8 @@ impl Courier<'_> {
     }
 
     /// Follows a further attempt that could not, or may not, be made.
-    fn follow_none(&mut self, RetryInFlight { retry, queue_key }: RetryInFlight, why: WhyNot) {
+    fn follow_none(&mut self, again: RetryInFlight, why: WhyNot) {
+        let RetryInFlight { retry, queue_key } = again;
         match why {
             WhyNot::Unread => {
                 let due = self.context.clock.now().after(AFTER_PANIC);

@@ -32,7 +32,7 @@ pub(super) enum Ended {
     /// It was made: what was attempted, and what came of it; nothing if it panicked.
     Made(Arc<Delivery>, Option<AttemptResult>),
     /// A further one was not made.
-    NotMade(RetryInFlight, WhyNot),
+    NotMade(Box<RetryInFlight>, WhyNot),
 }
 
 /// A delivery that waited, while it is attempted again.
@@ -49,7 +49,7 @@ pub(super) enum WhyNot {
     /// Its event is kept nowhere any more, and will not be.
     Gone,
     /// Its consumer may not hear it.
-    Withheld(Delivery),
+    Withheld(Box<Delivery>),
 }
 
 impl InFlight {
@@ -97,7 +97,7 @@ impl InFlight {
     /// Starts a further attempt, once its event is read: nobody waits for that here.
     pub(super) fn launch_again(
         &mut self,
-        again: RetryInFlight,
+        again: Box<RetryInFlight>,
         subscription: &Arc<Subscription>,
         permit: Permit,
     ) {
@@ -159,7 +159,7 @@ async fn read(
             if context.attempter.may_send(subscription, &delivery.entry) {
                 return Ok(delivery);
             }
-            return Err(WhyNot::Withheld(delivery));
+            return Err(WhyNot::Withheld(Box::new(delivery)));
         }
         Ok(None) => WhyNot::Gone,
         Err(_) => WhyNot::Unread,
