@@ -115,7 +115,10 @@ impl Scene {
             let mut files = fs::read_dir(&keys).unwrap().map(|entry| entry.unwrap().path());
             let is_there = files.any(|file| {
                 let is_one = file.file_name().unwrap().to_str().unwrap().starts_with(".log-");
-                is_one && fs::read_to_string(file).is_ok_and(|text| text.contains(&wanted))
+                // One that is half written has an extension.
+                is_one
+                    && file.extension().is_none()
+                    && fs::read_to_string(file).is_ok_and(|text| text.contains(&wanted))
             });
             is_there.then_some(())
         })
