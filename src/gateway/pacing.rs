@@ -23,6 +23,8 @@ const LEAST: u32 = 50;
 const ALL: u32 = 1_000;
 /// By how many of a thousand more each tick takes, once nobody waits for long.
 const STEP: u32 = 25;
+/// Turns that are waited for to learn how long one takes.
+const TURNS: u32 = 4;
 /// From which share of the time on its threads the gateway is busy, in hundredths.
 const BUSY: u128 = 80;
 
@@ -81,7 +83,7 @@ pub(super) async fn pace(services: &Services, dispatch: &Dispatch, pacing: &Arc<
         let now = services.clock.now();
         // Who waits is not asked for where the gateway has time.
         let waits = if busy.is_busy() {
-            waiting.longest(dispatch.waiting_for_gateway(), now)
+            waiting.longest(dispatch.waiting_for_gateway(step().await), now)
         } else {
             waiting = WaitingMatches::default();
             Duration::ZERO
@@ -89,6 +91,15 @@ pub(super) async fn pace(services: &Services, dispatch: &Dispatch, pacing: &Arc<
         pacing.follow(waits, before);
         before = waits;
     }
+}
+
+/// How long work that is ready waits for its turn.
+async fn step() -> Duration {
+    let began = Instant::now();
+    for _ in 0..TURNS {
+        tokio::task::yield_now().await;
+    }
+    began.elapsed() / TURNS
 }
 
 /// The subscriptions with a match that could be sent: since when they have one, and when that was seen last.

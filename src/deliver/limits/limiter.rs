@@ -21,6 +21,9 @@ use crate::subscriptions::Subscription;
 /// The longest time for which `Retry-After` holds a whole subscription.
 const LONGEST_HOLD: Duration = Duration::from_hours(1);
 
+/// An attempt takes some five steps, each after a wait: more time than this is the sink's.
+const STEPS: u32 = 16;
+
 /// Which traffic an attempt belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
@@ -51,8 +54,8 @@ pub struct Flow {
     pub allowed: u16,
     /// Whether so many are.
     pub is_full: bool,
-    /// Whether it is the sink that those in flight wait for, and not the gateway.
-    pub is_slow: bool,
+    /// How long an attempt takes.
+    pub attempt: Duration,
     /// Whether the next attempt has to wait because of the rate.
     pub is_paced: bool,
     /// When the first attempt failed since which none has succeeded.
@@ -62,12 +65,13 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Whether the rate or the sink keeps the next attempt, and not the gateway.
-    pub fn keeps(&self) -> bool {
+    /// Whether the rate or the sink keeps the next attempt, and not the gateway, where each step of its work
+    /// waits so long for its turn: attempts that take longer than many steps wait for the sink.
+    pub fn keeps(&self, step: Duration) -> bool {
         self.phase != BreakerPhase::Closed
             || self.held_until.is_some()
             || self.is_paced
-            || (self.is_full && self.is_slow)
+            || (self.is_full && self.attempt > step * STEPS)
     }
 }
 
@@ -183,7 +187,7 @@ impl AttemptLimiter {
             held_until: state.held(now),
             allowed: state.window.allowed(),
             is_full: state.live >= state.window.allowed(),
-            is_slow: state.times.is_of_the_sink(now),
+            attempt: state.times.typical(now),
             is_paced: state.bucket.is_some_and(|bucket| bucket.when(0, now) > now),
             failing_since: state.failures.first(),
             sink_failing_since: state.failures.of_the_sink(),
