@@ -46,7 +46,7 @@ struct Bound {
 /// From the bytes of a request to its answer, durable.
 const WAY_IN: Bound = Bound { what: "way in, per event", allocations: 375.0, bytes: 55_000.0 };
 /// From an entry of the log to what is recorded of its delivery.
-const DELIVERY: Bound = Bound { what: "way out, per delivery", allocations: 88.0, bytes: 64_000.0 };
+const DELIVERY: Bound = Bound { what: "way out, per delivery", allocations: 85.0, bytes: 45_000.0 };
 
 /// What was allocated for each of some events.
 #[derive(Clone, Copy)]

@@ -32,6 +32,8 @@ const SPAN: Duration = Duration::from_secs(4);
 const IDLE: Duration = Duration::from_secs(4);
 /// Producers, each with one request at a time.
 const CONNECTIONS: u64 = 64;
+/// Producers that send at a given rate.
+const PACED: u32 = 16;
 /// To how many consumers an event goes.
 const FAN_OUTS: [u64; 3] = [0, 1, 10];
 
@@ -83,6 +85,7 @@ fn report() {
     ratio("fan-out 1 / (seal + POST + ingest)", one.per_event(), post + ingest.per_event(), 1.5);
     ratio("fan-out 10, per delivery / (seal + POST)", ten.per_delivery(), post, 1.3);
     ratio("written per event / bare commit", ingest.written(), bare_in.written(), 1.5);
+    latency();
 }
 
 impl Row {
@@ -124,7 +127,15 @@ impl Drop for Process {
     }
 }
 
-fn gateway(fan_out: u64) -> Row {
+/// A gateway with subscriptions, at work.
+struct Serving {
+    ground: Ground,
+    process: Process,
+    key: String,
+    sinks: Vec<CountingSink>,
+}
+
+fn serve(fan_out: u64) -> Serving {
     let ground = Ground::prepare();
     let program = env::vars_os().find(|(name, _)| name == "GATEWAY").map(|(_, path)| path);
     let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_sealway").into());
@@ -143,7 +154,66 @@ fn gateway(fan_out: u64) -> Row {
     for (number, sink) in sinks.iter().enumerate() {
         operator.subscribe(&format!("consumer-{number}"), sink);
     }
+    Serving { ground, process, key, sinks }
+}
+
+fn gateway(fan_out: u64) -> Row {
+    let Serving { ground, process, key, sinks } = serve(fan_out);
     load(&ground, &key, process.0.id(), &sinks)
+}
+
+/// How long events are on their way from producer to sink at 500 a second, and what one sync of the disk
+/// takes: the median and the 99th percentile, in milliseconds.
+fn latency() {
+    const RATE: u32 = 500;
+    const EVENTS: u32 = 10 * RATE;
+    let Serving { ground, process: _process, key, sinks } = serve(1);
+    let mut syncs: Vec<f64> = (0..200).map(|_| sync(&ground)).collect();
+    let sink = &sinks[0];
+    sink.time(usize::try_from(EVENTS).unwrap());
+    let begun = Instant::now();
+    let producers: Vec<_> = (0..PACED)
+        .map(|one| {
+            let mut producer = Producer::connect(&ground, &key);
+            thread::spawn(move || {
+                let mut posted = Vec::new();
+                for number in (0..EVENTS).filter(|number| number % PACED == one) {
+                    let due = begun + Duration::from_secs(1) * number / RATE;
+                    thread::sleep(due.saturating_duration_since(Instant::now()));
+                    posted.push(Instant::now());
+                    assert_eq!(producer.post(number.into()), 202);
+                }
+                posted
+            })
+        })
+        .collect();
+    let mut posted: Vec<_> = producers.into_iter().flat_map(|one| one.join().unwrap()).collect();
+    sink.wait_for(EVENTS.into());
+    posted.sort();
+    // As many arrive as are posted, nearly in the same order.
+    let on_their_way = posted.iter().zip(sink.times());
+    let mut took: Vec<f64> =
+        on_their_way.map(|(from, to)| (to - *from).as_secs_f64() * 1e3).collect();
+    let of = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        (times[times.len() / 2], times[times.len() * 99 / 100])
+    };
+    let ((half, most), (half_sync, most_sync)) = (of(&mut took), of(&mut syncs));
+    println!(
+        "\n{RATE} events/s, from producer to sink: p50 {half:.2} ms, p99 {most:.2} ms; one sync of this disk: \
+         p50 {half_sync:.2} ms, p99 {most_sync:.2} ms   target 1 and 3 ms beyond the sync"
+    );
+}
+
+/// Writes a page to a file and has it synced; how long that took, in milliseconds.
+fn sync(ground: &Ground) -> f64 {
+    use std::io::Write as _;
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.create(true).append(true).open(ground.path().join("synced")).unwrap();
+    let begun = Instant::now();
+    file.write_all(&[0; 4096]).unwrap();
+    file.sync_data().unwrap();
+    begun.elapsed().as_secs_f64() * 1e3
 }
 
 fn bare_ingest() -> Row {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::producer::content_length;
 
 /// How long anything may take to arrive.
@@ -27,6 +29,8 @@ struct Arrivals {
 struct Seen {
     events: u64,
     challenges: Vec<String>,
+    /// When events arrived, as many as there is room for.
+    times: Vec<Instant>,
 }
 
 impl CountingSink {
@@ -53,6 +57,17 @@ impl CountingSink {
     /// How many events have arrived.
     pub fn arrived(&self) -> u64 {
         self.arrivals.seen.lock().unwrap_or_else(PoisonError::into_inner).events
+    }
+
+    /// Notes when so many of the next events arrive.
+    pub fn time(&self, events: usize) {
+        let mut seen = self.arrivals.seen.lock().unwrap();
+        seen.times = Vec::with_capacity(events);
+    }
+
+    /// When they arrived.
+    pub fn times(&self) -> Vec<Instant> {
+        self.arrivals.seen.lock().unwrap().times.clone()
     }
 
     /// Waits until so many events have arrived.
@@ -108,6 +123,9 @@ impl Arrivals {
             seen.challenges.push(String::from_utf8(body.to_vec()).unwrap());
         } else {
             seen.events += 1;
+            if seen.times.len() < seen.times.capacity() {
+                seen.times.push(Instant::now());
+            }
         }
         self.changed.notify_all();
     }
