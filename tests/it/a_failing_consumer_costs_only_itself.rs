@@ -396,8 +396,9 @@ async fn what_is_over_is_not_shown_of_a_paused_subscription_nor_of_one_that_was(
     receiver.answer(Reply::Status(500));
     gateway.orders(1..=20).await;
     let shown = async || gateway.get("/subscriptions/shop").await;
-    eventually("the sink is left alone", async || {
-        shown().await["progress"]["heldUntil"].is_string().then_some(())
+    eventually("the sink is left alone, and no attempt is in flight", async || {
+        let progress = &shown().await["progress"];
+        (progress["heldUntil"].is_string() && progress["underWay"] == 0).then_some(())
     })
     .await;
 
