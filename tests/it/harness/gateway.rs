@@ -189,9 +189,20 @@ impl TestGateway {
 
     /// Builds and runs on the directory as it is.
     async fn run(&mut self) {
-        let machine = self.machine();
-        let tasks = machine.tasks.clone();
-        let gateway = Box::pin(build(self.config.clone(), machine)).await.unwrap();
+        // A connection of another test may have the port for a moment.
+        let (gateway, tasks) = eventually("the gateway listens", async || {
+            let machine = self.machine();
+            let tasks = machine.tasks.clone();
+            match Box::pin(build(self.config.clone(), machine)).await {
+                Ok(gateway) => Some((gateway, tasks)),
+                Err(error) => {
+                    let is_taken = error.to_string().contains("another program listens there");
+                    assert!(is_taken, "{error}");
+                    None
+                }
+            }
+        })
+        .await;
         let services = Arc::clone(gateway.services());
         let stop = tasks.stopping().clone().cancelled_owned();
         let end = Tasks::new().spawn(gateway.run(stop));
