@@ -24,17 +24,12 @@ pub(crate) struct Pulled {
 
 /// Serves the subscription of a stage as if it had no sink, from what the log kept of it.
 pub(crate) async fn start_pulled(stage: &Stage) -> Pulled {
-    start_pulled_on(Store::of(&stage.log), stage).await
-}
-
-/// The same with a store of its own.
-pub(super) async fn start_pulled_on(store: Store, stage: &Stage) -> Pulled {
     let id = &stage.subscription.id;
     let (cursor, waiting) = stage.log.load_one(id).await.unwrap();
     let kept = (cursor.unwrap_or_else(|| Cursor::starting(id, Position::START)), waiting);
     let recorder = Arc::new(Recorder::default());
     let clock = Arc::new(stage.clock.clone());
-    let context = context(clock, store, stage, &recorder);
+    let context = context(clock, Store::of(&stage.log), stage, &recorder);
     let ack_state = Arc::new(AckState::new(kept.0.clone(), kept.1.clone()));
     let (commands, receiver) = mpsc::channel(8);
     let changes = watch::Sender::new(Arc::clone(&stage.subscription));

@@ -14,7 +14,7 @@ use crate::event::{
 use crate::eventlog::sqlite::Database;
 use crate::eventlog::{
     Draft, Log, LogLimits, LogOpenError, LowWatermark, MemoryLog, Position, Protection,
-    RemoteStore, SqliteLog, Store,
+    RemoteStore, Retention, SqliteLog, Store,
 };
 use crate::telemetry::Metrics;
 
@@ -110,6 +110,18 @@ pub(super) fn open(
 /// A draft for each character.
 pub(super) fn words(text: &str) -> Vec<Draft> {
     text.chars().map(|word| draft(&word.to_string())).collect()
+}
+
+/// Drops until there is nothing more to drop, as many slices as a slow machine takes for it; says how many entries went.
+pub(super) async fn trim(log: &dyn Log, retention: &Retention) -> u64 {
+    let mut dropped = 0;
+    loop {
+        let trimmed = log.trim(retention).await.unwrap();
+        dropped += trimmed.dropped;
+        if !trimmed.more {
+            return dropped;
+        }
+    }
 }
 
 /// How far the log has come.

@@ -8,7 +8,9 @@ use tempfile::TempDir;
 
 use crate::ambient::ManualClock;
 use crate::event::{ChainValue, EventId, SubscriptionId};
-use crate::eventlog::conformance::fixture::{START, draft, engines, low_watermark, open, words};
+use crate::eventlog::conformance::fixture::{
+    START, draft, engines, low_watermark, open, trim, words,
+};
 use crate::eventlog::{
     Appended, Changes, Cursor, DeliveryKey, DeliveryState, DiskLevel, Draft, Log, LogLimits,
     LowWatermark, Page, Position, Retention, Retry,
@@ -22,18 +24,6 @@ fn older_than_a_day(clock: &ManualClock) -> Retention {
     use crate::ambient::Clock as _;
     let before = Some(clock.now().before(DAY));
     Retention { before, hold: Position(u64::MAX), ..Retention::default() }
-}
-
-/// Drops until there is nothing more to drop; says how many entries went.
-async fn trim(log: &dyn Log, retention: &Retention) -> u64 {
-    let mut dropped = 0;
-    loop {
-        let trimmed = log.trim(retention).await.unwrap();
-        dropped += trimmed.dropped;
-        if !trimmed.more {
-            return dropped;
-        }
-    }
 }
 
 async fn positions(log: &dyn Log) -> Vec<u64> {
