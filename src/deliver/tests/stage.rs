@@ -294,6 +294,13 @@ impl Recorder {
     }
 }
 
+/// Lets tasks do what they can do at once.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Lets background work run until something holds.
 pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let looking = async {

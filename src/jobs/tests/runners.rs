@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ambient::Clock as _;
 use crate::deliver::tests::couriers::{FAILS, Working, start};
-use crate::deliver::tests::stage::{Recorder, Stage, until};
-use crate::deliver::{EntryDecision, ReplayOutcome, Traffic, WorkerCommand};
+use crate::deliver::tests::stage::{Recorder, Stage, settle, until};
+use crate::deliver::{EntryDecision, Permit, ReplayOutcome, Traffic, WorkerCommand};
 use crate::event::Data;
 use crate::eventlog::{
     Changes, Cursor, DeliveryState as _, Entry, Log as _, Page, Position, Revision,
@@ -104,6 +104,12 @@ impl Scene {
         self.stage.tasks.spawn(runner.run(replay))
     }
 
+    /// Takes every permit, so that a replay waits for its own.
+    fn take_permits(&self) -> Vec<Permit> {
+        let (limiter, now) = (&self.working.limiter, self.stage.clock.now());
+        std::iter::from_fn(|| limiter.enter(Traffic::Replay, now).ok()).collect()
+    }
+
     async fn become_state(&self, state: SubscriptionState) {
         let subscription = Subscription { state, ..(*self.stage.subscription).clone() };
         self.subscription.send_replace(Arc::new(subscription));
@@ -136,12 +142,6 @@ async fn run_out(stage: &Stage, running: &Running, step: Duration) -> u32 {
 }
 
 /// Lets the runner do all that it can do now: everything around it answers at once.
-async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-}
-
 fn counted(matched: u64) -> ReplayCounts {
     ReplayCounts { matched, ..ReplayCounts::default() }
 }
@@ -208,10 +208,7 @@ async fn a_replay_that_ends_early_lets_go_of_a_courier_that_it_waits_for() {
     let scene = Scene::of(&["a", "b"]).await;
     let replay = scene.keep(counted(2)).await;
     // All attempts at once are in flight, so that the replay waits for its turn.
-    let limiter = Arc::clone(&scene.working.limiter);
-    let taken: Vec<_> =
-        std::iter::from_fn(|| limiter.enter(Traffic::Replay, scene.stage.clock.now()).ok())
-            .collect();
+    let taken = scene.take_permits();
     let running = scene.run(replay);
     settle().await;
     assert!(!running.is_finished() && scene.recorder.words().is_empty());
@@ -306,10 +303,7 @@ async fn a_subject_that_fails_holds_up_its_own_events_of_a_replay_alone() {
 async fn a_replay_that_fails_lets_go_of_what_it_has_handed_over() {
     let scene = Scene::of(&["a", "b"]).await;
     let replay = scene.keep(counted(2)).await;
-    let limiter = Arc::clone(&scene.working.limiter);
-    let taken: Vec<_> =
-        std::iter::from_fn(|| limiter.enter(Traffic::Replay, scene.stage.clock.now()).ok())
-            .collect();
+    let taken = scene.take_permits();
     let running = scene.run(replay);
     settle().await;
     // What it keeps next is refused.

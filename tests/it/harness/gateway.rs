@@ -318,12 +318,7 @@ impl TestGateway {
         (method, path): (Method, &str),
         body: Option<&Value>,
     ) -> Answer {
-        let request = self.request(method, path).bearer_auth(key);
-        let request = match body {
-            Some(body) => request.json(body),
-            None => request,
-        };
-        answer(request).await
+        answer_to(self.request(method, path).bearer_auth(key), body).await
     }
 
     /// Calls as an administrator.
@@ -467,6 +462,15 @@ impl TestGateway {
             .build();
         Client::from_conf(config)
     }
+}
+
+/// Sends a request with a JSON body or none and reads its answer.
+pub async fn answer_to(request: reqwest::RequestBuilder, body: Option<&Value>) -> Answer {
+    answer(match body {
+        Some(body) => request.json(body),
+        None => request,
+    })
+    .await
 }
 
 /// Sends a request and reads its answer.

@@ -25,7 +25,7 @@ mod witness;
 pub use disk::Number;
 pub use documented::assert_members_are_documented;
 pub use gateway::{
-    ACCESS_KEY, ACCESS_SECRET, Answer, TestGateway, answer, free_port,
+    ACCESS_KEY, ACCESS_SECRET, Answer, TestGateway, answer, answer_to, free_port,
     let_operational_events_cross, order_by_number, order_created, settle_in,
 };
 pub use guarded::{Guarded, TlsServer};

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::harness::disk::Disk;
 use crate::harness::gateway::settle_in;
-use crate::harness::{Answer, answer, eventually};
+use crate::harness::{Answer, answer, answer_to, eventually};
 
 /// The program under test: the one that was just built, or the one that `GATEWAY` names, so that two can
 /// be compared.
@@ -141,11 +141,7 @@ impl Process {
         body: Option<&Value>,
     ) -> Answer {
         let request = self.request(method, path).bearer_auth(key).header("if-match", "*");
-        answer(match body {
-            Some(body) => request.json(body),
-            None => request,
-        })
-        .await
+        answer_to(request, body).await
     }
 
     /// Reads as someone what is there.
