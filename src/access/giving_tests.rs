@@ -21,7 +21,7 @@ async fn room_is_found_for_all_grants_that_come_together_or_the_first_beyond_is_
 }
 
 #[tokio::test]
-async fn room_for_as_many_grants_as_there_may_be_is_found_at_once() {
+async fn there_is_room_for_twenty_thousand_grants_and_not_for_one_more() {
     let fixture = Fixture::new();
     let access = fixture.open(true).await;
     let of = |number: usize| {

@@ -1,4 +1,4 @@
-//! Events in the log, by id and by range, for operators, auditors, and domains of their own.
+//! Events in the log, by id and by range, for operators and auditors; by id also for their domain.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::api::find_event::{find_event, missing};
+use crate::api::find_event::{conflict, find_event, missing};
 use crate::api::lists::{EventListQuery, page};
 use crate::api::query::{Query, range_end, range_start};
 use crate::api::withheld::{SEALED_MEMBERS, Withheld, metadata};
@@ -41,8 +41,9 @@ pub struct Found {
     /// The CloudEvent in its JSON form.
     #[schema(value_type = Object)]
     event: Box<RawValue>,
-    /// Its place in the log.
-    position: u64,
+    /// Its place in the log; missing to its domain, which would learn how much others publish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u64>,
     /// When the log took it.
     #[schema(value_type = String)]
     accepted: Timestamp,
@@ -80,17 +81,16 @@ pub async fn get(
     };
     Ok(Json(Found {
         event: json(&caller, &entry)?,
-        position: entry.position.0,
+        position: caller.sees_metadata().then_some(entry.position.0),
         accepted: entry.accepted,
         publication: entry.publication.to_string(),
         envelope_id: entry.envelope_id.to_string(),
-        conflict: entry.conflict.map(|id| id.to_string()),
+        conflict: conflict(&services, &caller, &entry).await?,
         withheld: Withheld::from_caller(&caller, SEALED_MEMBERS),
     }))
 }
 
-/// Lists events in the order of the log; without their data to who may not read it. A domain sees those of its
-/// own publications.
+/// Lists events in the order of the log; without their data to who may not read it.
 #[utoipa::path(
     get, path = "/events", tag = "events",
     operation_id = "events_list",
@@ -102,14 +102,14 @@ pub async fn list(
     caller: Caller,
     Query(range): Query<EventListQuery>,
 ) -> Result<Json<Events>, Problem> {
-    caller.domains_seen()?;
+    caller.must_see_metadata()?;
     let from = range_start(range.from.as_deref())?.unwrap_or(EventId::MIN);
     let to = range_end(range.to.as_deref())?.unwrap_or(EventId::MAX);
     let limit = page(range.limit)?.items;
     let withheld = Withheld::from_caller(&caller, SEALED_MEMBERS);
     let mut answer = Events { events: Vec::new(), next: None, withheld };
     let mut after = services.store.log.seek(from).await?;
-    let (mut looked_through, mut begin) = (0, from);
+    let mut looked_through = 0;
     loop {
         let log = &services.store.log;
         let entries = match &range.envelope {
@@ -124,21 +124,15 @@ pub async fn list(
             if id > to {
                 return Ok(Json(answer));
             }
-            let is_seen = caller.sees_event_of(&entry.publication);
-            let is_full = answer.events.len() == limit && is_seen;
-            if is_full || looked_through == MOST_LOOKED_THROUGH {
-                // An id of somebody else's event is not told, only the millisecond.
-                let begins = EventId::first_of(id.unix_ms());
-                let next = if is_seen { id } else { begins.max(begin) };
-                answer.next = Some(next.to_string());
+            if answer.events.len() == limit || looked_through == MOST_LOOKED_THROUGH {
+                answer.next = Some(id.to_string());
                 return Ok(Json(answer));
             }
             after = entry.position;
             looked_through += 1;
             let wanted = range.r#type.as_deref();
-            if is_seen && wanted.is_none_or(|wanted| is_wanted(&entry.event, wanted)) {
+            if wanted.is_none_or(|wanted| is_wanted(&entry.event, wanted)) {
                 answer.events.push(json(&caller, &entry)?);
-                begin = id.successor().unwrap_or(id);
             }
         }
     }

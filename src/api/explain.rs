@@ -26,6 +26,8 @@ const MOST_UNWANTED: usize = 100;
 
 /// Subscriptions that are looked at for one answer where the log does not hold the event any more.
 const MOST_LOOKED_AT: usize = 1000;
+/// The most subscriptions that a domain is told the number of.
+const MOST_COUNTED: usize = 100;
 
 /// The way of an event.
 #[derive(Serialize, ToSchema)]
@@ -38,7 +40,7 @@ pub struct EventTrace {
     received: Option<ReceivedTrace>,
     /// What became of it, subscription by subscription, the caller's own first.
     deliveries: Vec<DeliveryTrace>,
-    /// How many subscriptions want it, by where its delivery stands, of 1000 at most; for its domain, which is
+    /// How many subscriptions want it, by where its delivery stands, of 100 at most; for its domain, which is
     /// not told whose they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     states: Option<BTreeMap<&'static str, usize>>,
@@ -132,7 +134,11 @@ pub async fn trace(
     };
     let entry = match found {
         Some(entry) => Some(entry),
-        None => services.store.log.find(&[event]).await?.into_iter().next().flatten(),
+        // Who is no consumer is not to learn, nor to measure, whether there is an event of others.
+        None if sees_all || is_consumer => {
+            services.store.log.find(&[event]).await?.into_iter().next().flatten()
+        }
+        None => None,
     };
     let deliveries = if let Some(named) = named {
         let told = explained((&services, &caller), vec![named], (event, entry.as_deref())).await?;
@@ -193,6 +199,9 @@ async fn deliveries(
     let service = &services.subscription_service;
     let (mut some, before_start, most) = if let Some(entry) = entry {
         let mut all = service.seen((&own, sees_all), None).await.map_err(problem)?;
+        if all.is_empty() {
+            return Ok(Deliveries { listed: Vec::new(), before_start: 0, next: None });
+        }
         if !sees_all {
             // Also what is only counted tells that there is such an event.
             all.retain(|one| may_hear(services, one, Some(entry)));
@@ -223,7 +232,7 @@ async fn deliveries(
     })
 }
 
-/// How many subscriptions want an event, whosever they are, by where its delivery stands.
+/// How many subscriptions have or want an event, whosever they are, by where its delivery stands.
 async fn states(
     services: &Services,
     entry: &Entry,
@@ -231,8 +240,7 @@ async fn states(
     let service = &services.subscription_service;
     let all = service.seen((&BTreeSet::new(), true), None).await.map_err(problem)?;
     let mut wanting = service.concerned(all, entry, 0).await?.to_explain;
-    wanting.retain(|one| may_hear(services, one, Some(entry)));
-    wanting.truncate(MOST_LOOKED_AT);
+    wanting.truncate(MOST_COUNTED);
     let told = service.explain(&wanting, (entry.event.id, Some(entry))).await.map_err(problem)?;
     let mut states = BTreeMap::new();
     for one in told.iter().filter(|one| concerns(one) && !began_later(one)) {

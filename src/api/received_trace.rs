@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::api::find_event::conflict;
 use crate::api::{Caller, Problem, Services};
 use crate::enrich::{Mode, PatchStep};
 use crate::event::{Timestamp, Violation};
@@ -16,8 +17,9 @@ pub(super) struct ReceivedTrace {
     /// When the log took it.
     #[schema(value_type = String, format = DateTime)]
     accepted: Timestamp,
-    /// Its place in the log.
-    position: u64,
+    /// Its place in the log; missing to its domain, which would learn how much others publish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<u64>,
     /// The id that it had on its producer's bus.
     envelope_id: String,
     /// The producer's trace id.
@@ -64,11 +66,11 @@ pub(super) async fn received(
     });
     Ok(ReceivedTrace {
         accepted: entry.accepted,
-        position: entry.position.0,
+        position: caller.sees_metadata().then_some(entry.position.0),
         envelope_id: entry.envelope_id.to_string(),
         trace_id: event.trace.as_ref().map(|trace| trace.trace_id().to_string()),
         idempotency_key: caller.reads_data().then(|| event.idempotency_key.to_string()),
-        conflict: entry.conflict.map(|id| id.to_string()),
+        conflict: conflict(services, caller, entry).await?,
         dataschema: event.dataschema.as_deref().map(str::to_owned),
         publication: entry.publication.to_string(),
         violations_found: observed.as_ref().map_or(0, Observed::found),

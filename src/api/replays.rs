@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::api::acting::{Actor, PlannedAction};
 use crate::api::answer_subject::AnswerSubject;
+use crate::api::find_event::dropped_through;
 use crate::api::find_subscription::find_to_change;
 use crate::api::found::{FoundJob, FoundSubscription, JobToChange};
 use crate::api::jobs::problem;
@@ -135,21 +136,16 @@ pub async fn start(
         types: wanted.types,
         rate: wanted.rate,
     };
-    let dropped_through = || {
+    let dropped = || {
         let low_watermark = services.store.log.low_watermark();
-        // Whose event it was nobody knows any more.
-        let told = if caller.sees_metadata() {
-            low_watermark.id
-        } else {
-            low_watermark.id.end_of_minute()
-        };
-        low_watermark.is_above(request.from).then(|| told.to_string())
+        let told = || dropped_through(caller, low_watermark).to_string();
+        low_watermark.is_above(request.from).then(told)
     };
     if wanted.dry_run {
         let counted = services.replays.count(&subscription, &request).await;
         let (selection, matched) = counted.map_err(problem)?;
         let (from, to) = (selection.from.to_string(), selection.to.to_string());
-        let dropped_through = dropped_through();
+        let dropped_through = dropped();
         let counted = Counted { from, to, matched, dry_run: true, dropped_through };
         return Ok(subject.on(Json(counted).into_response()));
     }
@@ -159,7 +155,7 @@ pub async fn start(
     let made = |replay: &Replay| Some(format!("replays/{}", replay.id));
     let replay = actor.make(&services, planned, Box::pin(change), made).await?;
     // Since it began nothing of its range goes, so this is exact.
-    let shown = ShownReplay { dropped_through: dropped_through(), ..ShownReplay::of(&replay) };
+    let shown = ShownReplay { dropped_through: dropped(), ..ShownReplay::of(&replay) };
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,

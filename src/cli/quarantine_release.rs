@@ -161,7 +161,8 @@ impl ReleaseTally {
         }
         let mut told = format!("{} released, as {}", entries(self.released), events(self.events));
         if self.quarantined > 0 {
-            let _ = write!(told, "\n{} set aside again", events(self.quarantined));
+            let by = number_of(self.quarantined, "publication");
+            let _ = write!(told, "\nset aside again by {by}");
         }
         for (code, count) in &self.stayed {
             // Writing to a string cannot fail.

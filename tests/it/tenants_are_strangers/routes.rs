@@ -157,7 +157,7 @@ pub const ROUTES: &[Route] = &[
             "data": { "id": 900, "amount": 100, "customer": "confidential-customer" },
         })
     }),
-    route("GET /events", OwnList(&["domain"])),
+    route("GET /events", Scope("operate")),
     route("GET /events/{id}", DomainOr("operate")),
     route("GET /quarantine", OwnList(&["domain"])),
     route("GET /quarantine/counts", OwnList(&["domain"])),
