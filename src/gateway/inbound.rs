@@ -82,7 +82,9 @@ impl Admit for Inbound {
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
         let began = Instant::now();
-        if !self.pacing.takes() && batch.iter().any(|one| one.envelope.source != OWN_SOURCE) {
+        // What the gateway says of itself takes no turn.
+        let is_own = batch.iter().all(|one| one.envelope.source == OWN_SOURCE);
+        if !is_own && !self.pacing.takes(producer) {
             self.metrics.counter(Metric::EventsRefused, &["busy"]).increment();
             return vec![Err(slowed_down()); batch.len()];
         }
@@ -312,7 +314,6 @@ impl Inbound {
     }
 }
 
-/// Says why a publication cannot release what it once set aside.
 /// What a producer hears that is to send no faster than events are delivered.
 fn slowed_down() -> AdmitRefusal {
     let message = "deliveries are behind what is sent; send it again in a second, and more slowly";
@@ -320,6 +321,7 @@ fn slowed_down() -> AdmitRefusal {
     AdmitRefusal { fault: Fault::Later, code: "busy", message, violations }
 }
 
+/// Says why a publication cannot release what it once set aside.
 fn unwanted(rules: &CrossingRules, publication: &str) -> AdmitRefusal {
     let problem = match rules.publications.get(publication) {
         Some(_) => "does not want the event any more; widen its `when`",

@@ -3,9 +3,9 @@
 //!
 //! A sink that hangs, is slow, is paused or is fetched from slows nobody: its events wait in the log.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::RuntimeMetrics;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::api::Services;
 use crate::deliver::Dispatch;
-use crate::event::{SubscriptionId, Timestamp};
+use crate::event::{EventProducer, SubscriptionId, Timestamp};
 use crate::telemetry::Metric;
 
 /// How often it is looked who waits.
@@ -36,22 +36,38 @@ pub struct Pacing {
     /// Of a thousand requests.
     share: AtomicU32,
     asked: AtomicU32,
+    /// Who has had a request taken since the last look.
+    served: Mutex<HashSet<EventProducer>>,
 }
 
 impl Pacing {
     /// Takes everything, until a match has waited for so long.
-    pub const fn new(patience: Option<Duration>) -> Self {
-        Self { patience, share: AtomicU32::new(ALL), asked: AtomicU32::new(0) }
+    pub fn new(patience: Option<Duration>) -> Self {
+        let (share, asked) = (AtomicU32::new(ALL), AtomicU32::new(0));
+        Self { patience, share, asked, served: Mutex::default() }
     }
 
-    /// Whether the next request is taken: of many, the share that is, spread evenly.
-    pub fn takes(&self) -> bool {
-        let share = self.share.load(Ordering::Relaxed);
+    /// Whether the next request is taken: the first of each producer since the last look, so that one who
+    /// sends much costs nobody else, and of all others the share that is, spread evenly.
+    pub fn takes(&self, producer: Option<&EventProducer>) -> bool {
+        let share = self.share();
         if share >= ALL {
+            return true;
+        }
+        if producer.is_some_and(|producer| self.is_first(producer)) {
             return true;
         }
         let number = self.asked.fetch_add(1, Ordering::Relaxed) % ALL;
         (number * share) % ALL < share
+    }
+
+    fn is_first(&self, producer: &EventProducer) -> bool {
+        let mut served = self.served();
+        !served.contains(producer) && served.insert(producer.clone())
+    }
+
+    fn served(&self) -> MutexGuard<'_, HashSet<EventProducer>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn share(&self) -> u32 {
@@ -69,6 +85,7 @@ impl Pacing {
             share
         };
         self.share.store(next, Ordering::Relaxed);
+        self.served().clear();
     }
 }
 
@@ -160,6 +177,7 @@ fn is_share(worked: Duration, passed: Duration, workers: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::ProducerKind;
 
     const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -168,7 +186,7 @@ mod tests {
     }
 
     fn taken(pacing: &Pacing) -> usize {
-        (0..1_000).filter(|_| pacing.takes()).count()
+        (0..1_000).filter(|_| pacing.takes(None)).count()
     }
 
     #[test]
@@ -200,8 +218,22 @@ mod tests {
     fn what_is_refused_is_spread_evenly() {
         let pacing = Pacing::new(Some(Duration::from_secs(2)));
         pacing.share.store(500, Ordering::Relaxed);
-        let answers: Vec<bool> = (0..6).map(|_| pacing.takes()).collect();
+        let answers: Vec<bool> = (0..6).map(|_| pacing.takes(None)).collect();
         assert_eq!(answers, [true, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn who_sends_rarely_is_taken_whatever_others_send() {
+        let pacing = Pacing::new(Some(Duration::from_secs(2)));
+        pacing.share.store(LEAST, Ordering::Relaxed);
+        let [much, rarely] = ["much", "rarely"]
+            .map(|name| EventProducer { kind: ProducerKind::Caller, name: name.into() });
+        for _ in 0..3 {
+            let of_much = (0..1_000).filter(|_| pacing.takes(Some(&much))).count();
+            assert!((50..=51).contains(&of_much), "{of_much}");
+            assert!(pacing.takes(Some(&rarely)));
+            pacing.follow(Duration::from_secs(9), Duration::from_secs(8));
+        }
     }
 
     #[test]

@@ -9,9 +9,12 @@ use tokio::time::Instant;
 
 use crate::harness::{Receiver, Reply, TestGateway, eventually, order_created};
 
-async fn impatient() -> TestGateway {
-    let impatience = Some(HumanDuration(Duration::from_secs(1)));
-    TestGateway::with(None, |config| config.delivery.slow_producers_after = impatience).await
+async fn impatient(parallel: u16) -> TestGateway {
+    TestGateway::with(None, |config| {
+        config.delivery.slow_producers_after = Some(HumanDuration(Duration::from_secs(1)));
+        config.delivery.parallel = parallel;
+    })
+    .await
 }
 
 /// Has producers send as fast as they can until one is refused or the time is over; gives the refusal.
@@ -46,8 +49,8 @@ async fn share(gateway: &TestGateway) -> f64 {
 }
 
 #[tokio::test]
-async fn a_sink_that_hangs_or_is_slow_or_paused_or_fetched_from_slows_nobody() {
-    let gateway = impatient().await;
+async fn a_sink_that_hangs_or_is_slow_or_paused_or_fetched_from_or_asks_for_less_slows_nobody() {
+    let gateway = impatient(16).await;
     let slow = Receiver::subscribed(&gateway, "slow").await;
     let hung = Receiver::subscribed(&gateway, "hung").await;
     let paused = Receiver::start(&gateway, "paused").await;
@@ -56,6 +59,8 @@ async fn a_sink_that_hangs_or_is_slow_or_paused_or_fetched_from_slows_nobody() {
     gateway.post(&format!("/subscriptions/{id}/pause"), &json!({})).await;
     let fetched = Receiver::start(&gateway, "fetched").await;
     gateway.subscribe(&fetched, json!({ "sink": null, "protocol": "PULL" })).await;
+    let narrow = Receiver::start(&gateway, "narrow").await;
+    gateway.subscribe(&narrow, json!({ "config": { "parallel": 1 } })).await;
     slow.answer(Reply::After(Duration::from_millis(600)));
     hung.answer(Reply::Hang);
 
@@ -63,15 +68,16 @@ async fn a_sink_that_hangs_or_is_slow_or_paused_or_fetched_from_slows_nobody() {
 
     assert!(refused.is_none(), "{refused:?}");
     assert!(share(&gateway).await >= 1.0);
+    let narrow = gateway.get("/subscriptions/narrow").await;
+    assert!(narrow["progress"]["behind"].as_u64().unwrap() > 10, "{narrow}");
     hung.answer(Reply::Status(204));
 }
 
 #[tokio::test]
 async fn producers_wait_for_deliveries_that_only_the_gateway_keeps() {
-    let gateway = impatient().await;
-    let consumer = Receiver::start(&gateway, "consumer").await;
     // One attempt at a time, each of which waits for its turn among the producers.
-    gateway.subscribe(&consumer, json!({ "config": { "parallel": 1 } })).await;
+    let gateway = impatient(1).await;
+    let _consumer = Receiver::subscribed(&gateway, "consumer").await;
 
     let refused =
         flood(&gateway, 64, Duration::from_mins(1)).await.expect("nobody was slowed down");

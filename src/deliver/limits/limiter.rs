@@ -12,7 +12,7 @@ use crate::deliver::limits::breaker::{BreakerChange, Decision, Ticket};
 use crate::deliver::limits::outage::Failures;
 use crate::deliver::limits::rate::{ParallelWindow, RateBucket, later_by_a_fifth};
 use crate::deliver::limits::sinks::SinkHealth;
-use crate::deliver::limits::{Allowance, BreakerPhase, Sinks};
+use crate::deliver::limits::{Allowance, BreakerPhase, Flow, Sinks};
 use crate::deliver::outcome::{AttemptResult, DeliverySignal};
 use crate::deliver::sink::Health;
 use crate::event::{EventId, Timestamp};
@@ -20,9 +20,6 @@ use crate::subscriptions::Subscription;
 
 /// The longest time for which `Retry-After` holds a whole subscription.
 const LONGEST_HOLD: Duration = Duration::from_hours(1);
-
-/// An attempt takes some five steps, each after a wait: more time than this is the sink's.
-const STEPS: u32 = 16;
 
 /// Which traffic an attempt belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,38 +38,6 @@ pub enum Wait {
     Until(Timestamp),
     /// The end of an attempt that is in flight.
     Turn,
-}
-
-/// How a subscription is served at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flow {
-    /// Whether its sink is asked.
-    pub phase: BreakerPhase,
-    /// Until when its sink has asked to be left alone.
-    pub held_until: Option<Timestamp>,
-    /// How many attempts may be in flight at once.
-    pub allowed: u16,
-    /// Whether so many are.
-    pub is_full: bool,
-    /// How long an attempt takes.
-    pub attempt: Duration,
-    /// Whether the next attempt has to wait because of the rate.
-    pub is_paced: bool,
-    /// When the first attempt failed since which none has succeeded.
-    pub failing_since: Option<Timestamp>,
-    /// The same, if it is the sink that fails, and not one event that it refuses.
-    pub sink_failing_since: Option<Timestamp>,
-}
-
-impl Flow {
-    /// Whether the rate or the sink keeps the next attempt, and not the gateway, where each step of its work
-    /// waits so long for its turn: attempts that take longer than many steps wait for the sink.
-    pub fn keeps(&self, step: Duration) -> bool {
-        self.phase != BreakerPhase::Closed
-            || self.held_until.is_some()
-            || self.is_paced
-            || (self.is_full && self.attempt > step * STEPS)
-    }
 }
 
 /// Lets the attempts of one subscription through.
@@ -187,6 +152,7 @@ impl AttemptLimiter {
             held_until: state.held(now),
             allowed: state.window.allowed(),
             is_full: state.live >= state.window.allowed(),
+            is_narrow: state.window.allowed() < state.everyone_has(),
             attempt: state.times.typical(now),
             is_paced: state.bucket.is_some_and(|bucket| bucket.when(0, now) > now),
             failing_since: state.failures.first(),
@@ -281,6 +247,11 @@ impl AttemptLimiter {
 }
 
 impl State {
+    /// How many attempts at once a subscription may have that asks for nothing.
+    fn everyone_has(&self) -> u16 {
+        self.allowance.parallel.min(self.allowance.operator_limits.parallel)
+    }
+
     fn look(&self, traffic: Traffic, now: Timestamp) -> Result<(), Wait> {
         if let Some(until) = self.held(now) {
             return Err(Wait::Until(until));

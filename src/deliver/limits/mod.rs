@@ -6,6 +6,7 @@
 mod attempt_times;
 mod backlog;
 mod breaker;
+mod flow;
 mod limiter;
 mod operator;
 mod outage;
@@ -14,6 +15,7 @@ mod sinks;
 
 pub use backlog::{BacklogConfig, BacklogLimit};
 pub use breaker::{BreakerConfig, BreakerPhase};
-pub use limiter::{AttemptLimiter, Flow, Permit, Traffic, Wait};
+pub use flow::Flow;
+pub use limiter::{AttemptLimiter, Permit, Traffic, Wait};
 pub use operator::{Allowance, OperatorLimits};
 pub use sinks::Sinks;
