@@ -24,7 +24,7 @@ use crate::egress::{Egress, EgressRefusal, NetworkFailure, Scheme};
 
 /// How many fields the head of an answer may have. The library makes room for all of them, 64 bytes each,
 /// before it reads one.
-const MOST_FIELDS: usize = 256;
+const MOST_FIELDS: usize = 320;
 /// How many bytes the head may have.
 const LONGEST_HEAD: usize = 64 * 1024;
 /// How long a connection is kept that nobody uses.

@@ -38,7 +38,10 @@ impl Sealer {
         let all = self.overlap.in_order(subscription, newest, now).into_iter().filter_map(open);
         let mut others: Vec<(&str, Pair)> =
             all.filter(|(_, pair)| pair.sealing != *refused.key()).collect();
-        let turn = (delivery.attempts as usize).checked_rem(others.len())?;
+        // By event as well: one that is given up at once must not leave the next with the same turn.
+        let number = delivery.link.map_or(0, |(sequence, _)| sequence);
+        let turn = number.wrapping_add(delivery.attempts.into());
+        let turn = usize::try_from(turn.checked_rem(others.len() as u64)?).ok()?;
         let (secret, pair) = others.swap_remove(turn);
         let sealed = self.seal_with(delivery, pair, generation).await.ok()?;
         let parcel = parcel(delivery, &sealed, (self.issuer(), outer_key));

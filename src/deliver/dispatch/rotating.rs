@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::ambient::Secret;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
 use crate::subscriptions::{RecipientKeys, Subscription, Subscriptions, shared_secret_context};
+use crate::telemetry::error_chain;
 
 impl SubscriptionService {
     /// Gives a subscription another shared secret, which is returned and never shown again; the former
@@ -39,7 +40,8 @@ impl SubscriptionService {
         Ok((rotated, shown))
     }
 
-    /// Drops the former secrets of all subscriptions that are good no more.
+    /// Drops the former secrets of all subscriptions that are good no more. Where that fails of one it is
+    /// tried again with the next call.
     ///
     /// # Errors
     ///
@@ -47,13 +49,29 @@ impl SubscriptionService {
     pub async fn drop_ended_secrets(&self) -> Result<(), SubscriptionServiceError> {
         for seen in self.subscriptions.list().await? {
             // Most have none, and nobody waits for them.
-            if !seen.has_ended_secret(self.clock.now()) {
-                continue;
+            if seen.has_ended_secret(self.clock.now())
+                && let Err(error) = self.drop_ended_secrets_of(&seen).await
+            {
+                tracing::error!(
+                    subscription.id = %seen.id,
+                    error = %error_chain(&error),
+                    "Former secrets of subscription {} that have ended are still kept", seen.id,
+                );
             }
-            let _changing = self.changing(&seen.id).await;
-            let Ok(current) = self.again(&seen).await else { continue };
+        }
+        Ok(())
+    }
+
+    async fn drop_ended_secrets_of(
+        &self,
+        seen: &Subscription,
+    ) -> Result<(), SubscriptionServiceError> {
+        let _changing = self.changing(&seen.id).await;
+        let current = self.again(seen).await?;
+        if current.has_ended_secret(self.clock.now()) {
             let changed = self.subscriptions.drop_ended_secrets(&current).await?;
-            self.dispatch.changed(&changed).await;
+            // Its worker has nothing to begin anew for.
+            self.dispatch.replaced(&changed);
         }
         Ok(())
     }

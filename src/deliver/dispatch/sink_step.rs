@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
-use crate::subscriptions::{Subscription, SubscriptionState};
+use crate::subscriptions::{Subscription, SubscriptionError, SubscriptionState};
 
 impl SubscriptionService {
     /// Closes a subscription, or pauses one that is active, because of what the sink has done that it was
@@ -21,7 +21,12 @@ impl SubscriptionService {
     ) -> Result<Option<Arc<Subscription>>, SubscriptionServiceError> {
         // Until it is kept nobody gives it another sink.
         let _changing = self.changing(&seen.id).await;
-        let Ok(current) = self.again(seen).await else { return Ok(None) };
+        let current = match self.again(seen).await {
+            Err(SubscriptionServiceError::Subscription(SubscriptionError::Unknown(_))) => {
+                return Ok(None);
+            }
+            current => current?,
+        };
         let is_meant = match to {
             SubscriptionState::Paused => current.state == SubscriptionState::Active,
             _ => current.state != SubscriptionState::Closed,

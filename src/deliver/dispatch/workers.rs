@@ -191,6 +191,13 @@ impl Dispatch {
         let _ = commands.send(WorkerCommand::Changed(Arc::clone(subscription))).await;
     }
 
+    /// Shows a subscription as it is kept now, where nothing of it has changed that its worker goes by.
+    pub fn replaced(&self, subscription: &Arc<Subscription>) {
+        if let Some(worker) = self.workers().get(&subscription.id) {
+            worker.subscription.send_replace(Arc::clone(subscription));
+        }
+    }
+
     /// Lets a courier that is held go on with what it has.
     pub async fn release(&self, id: &SubscriptionId) {
         let now = self.workers().get(id).map(|worker| Arc::clone(&worker.subscription.borrow()));
@@ -225,7 +232,7 @@ impl Dispatch {
         let flush = stopping.run_until_cancelled(self.context.ledger.flush());
         flush.await.unwrap_or(Err(LogError::Closed))?;
         let (cursor, mut waiting) = self.context.store.state.load_one(&subscription.id).await?;
-        let start = || Cursor::starting(&subscription.id, self.followed());
+        let start = || Cursor::starting(&subscription.id, self.followed.position());
         if subscription.is_pulled() {
             self.end_replays(&mut waiting).await?;
         }
@@ -255,9 +262,9 @@ impl Dispatch {
         self.context.ledger.forget(id).await
     }
 
-    /// Every entry up to here was handed over.
-    pub fn followed(&self) -> Position {
-        self.followed.position()
+    /// How far entries were handed over.
+    pub fn followed(&self) -> &Followed {
+        &self.followed
     }
 
     /// Hands entries to the inboxes of those they are for, in log order, and says up to where: not

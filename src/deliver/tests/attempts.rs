@@ -255,23 +255,25 @@ fn secret(stage: &Stage, seed: u64) -> String {
 }
 
 #[tokio::test]
-async fn an_attempt_offers_one_other_secret_and_further_attempts_offer_the_rest() {
-    let mut stage = Stage::new().await;
-    let former = [secret(&stage, 10), secret(&stage, 11)];
-    let former = former.each_ref().map(String::as_str);
-    let (deliveries, sink, attempter) = with_former(&mut stage, &former, &["a"]).await;
-    sink.answers.lock().unwrap().extend(vec![SinkAnswer::new(AnswerKind::Refused); 4]);
+async fn an_attempt_offers_one_other_secret_and_further_attempts_and_events_offer_the_rest() {
+    for (event, attempts) in [(0, 1), (1, 0)] {
+        let mut stage = Stage::new().await;
+        let former = [secret(&stage, 10), secret(&stage, 11)];
+        let former = former.each_ref().map(String::as_str);
+        let (deliveries, sink, attempter) = with_former(&mut stage, &former, &["a", "b"]).await;
+        sink.answers.lock().unwrap().extend(vec![SinkAnswer::new(AnswerKind::Refused); 4]);
 
-    for attempts in [0, 1] {
-        let delivery = Delivery { attempts, ..(*deliveries[0]).clone() };
-        assert_eq!(attempter.attempt(&delivery).await.verdict.word(), "retry");
+        let next = Delivery { attempts, ..(*deliveries[event]).clone() };
+        for delivery in [&*deliveries[0], &next] {
+            assert_eq!(attempter.attempt(delivery).await.verdict.word(), "retry");
+        }
+
+        let kid = |parcel: &Parcel| inspect(&parcel.token).unwrap()["kid"].clone();
+        let kids: Vec<_> = sink.parcels.lock().unwrap().iter().map(kid).collect();
+        let [first, second, again, third] = &*kids else { panic!("{kids:?}") };
+        assert_eq!(first, again);
+        assert!(first != second && first != third && second != third, "{kids:?}");
     }
-
-    let kid = |parcel: &Parcel| inspect(&parcel.token).unwrap()["kid"].clone();
-    let kids: Vec<_> = sink.parcels.lock().unwrap().iter().map(kid).collect();
-    let [first, second, again, third] = &*kids else { panic!("{kids:?}") };
-    assert_eq!(first, again);
-    assert!(first != second && first != third && second != third, "{kids:?}");
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub(crate) const FAILS: Act = Act::Say(AnswerKind::Later(Health::Failed));
 pub(crate) struct Working {
     pub(crate) limiter: Arc<AttemptLimiter>,
     pub(super) inbox: Arc<Inbox>,
-    followed: Arc<Followed>,
+    pub(super) followed: Arc<Followed>,
     pub(crate) commands: mpsc::Sender<WorkerCommand>,
     pub(crate) standing: watch::Receiver<WorkerStanding>,
     pub(crate) end: JoinHandle<()>,

@@ -15,6 +15,7 @@ mod proving;
 pub(crate) mod pulled;
 mod readers;
 mod replayed;
+mod resting;
 mod sink_steps;
 mod sinks;
 mod sizes;

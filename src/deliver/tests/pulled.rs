@@ -19,6 +19,7 @@ pub(crate) struct Pulled {
     pub(crate) commands: mpsc::Sender<WorkerCommand>,
     pub(crate) standing: watch::Receiver<WorkerStanding>,
     pub(crate) end: JoinHandle<()>,
+    pub(super) followed: Arc<Followed>,
     _changes: watch::Sender<Arc<Subscription>>,
 }
 
@@ -34,9 +35,10 @@ pub(crate) async fn start_pulled(stage: &Stage) -> Pulled {
     let (commands, receiver) = mpsc::channel(8);
     let changes = watch::Sender::new(Arc::clone(&stage.subscription));
     let served = (changes.subscribe(), DeliveryEnd::Pull(Arc::clone(&ack_state)));
-    let inbox = Arc::new(Inbox::new(Arc::new(Followed::default())));
+    let followed = Arc::new(Followed::default());
+    let inbox = Arc::new(Inbox::new(Arc::clone(&followed)));
     let (serving, standing) =
         ServedSubscription::new(Arc::new(context), served, inbox, receiver, &kept);
     let end = stage.tasks.spawn(serving.run(kept));
-    Pulled { ack_state, commands, standing, end, _changes: changes }
+    Pulled { ack_state, commands, standing, end, followed, _changes: changes }
 }

@@ -9,7 +9,7 @@ use crate::ambient::Tasks;
 
 /// One such piece of work, or none. Nobody waits for one that is dropped: it ends.
 #[derive(Default)]
-pub(super) enum Aside<T> {
+pub(super) enum Background<T> {
     /// Nothing is done.
     #[default]
     Idle,
@@ -17,7 +17,7 @@ pub(super) enum Aside<T> {
     Done(Box<T>),
 }
 
-impl<T: Send + 'static> Aside<T> {
+impl<T: Send + 'static> Background<T> {
     /// Begins with something; what was begun before ends.
     pub(super) fn begin(&mut self, tasks: &Tasks, work: impl Future<Output = T> + Send + 'static) {
         *self = Self::Running(AbortOnDropHandle::new(tasks.spawn(work)));

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::deliver::limits::{AttemptLimiter, BreakerPhase, Permit, Traffic, Wait};
 use crate::deliver::outcome::Delivery;
-use crate::deliver::worker::aside::Aside;
+use crate::deliver::worker::background::Background;
 use crate::deliver::worker::expiry::Expiry;
 use crate::deliver::worker::in_flight::InFlight;
 use crate::deliver::worker::match_source::{FoundMatch, MatchSource};
@@ -33,8 +33,10 @@ use crate::subscriptions::Subscription;
 const MOST_RETRIES: usize = 1000;
 /// Bytes that may wait in queues for their turn.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
-/// How often an idle courier moves its cursor past entries that do not match.
-const IDLE_TICK: Duration = Duration::from_secs(5);
+/// How often a courier looks by itself at what it waits for.
+const TICK: Duration = Duration::from_secs(5);
+/// How often it does that while it waits for nothing: what comes wakes it.
+pub(super) const REST: Duration = Duration::from_mins(5);
 
 /// The worker of one subscription.
 pub struct Courier<'a> {
@@ -55,6 +57,8 @@ pub struct Courier<'a> {
     pub(super) limiter: Arc<AttemptLimiter>,
     /// Tells of changes of the sink's health.
     health: watch::Receiver<u64>,
+    /// Tells that the log has moved past what is not for it.
+    log_moved: watch::Receiver<()>,
     /// What the limiter makes it wait for.
     waiting: Option<Wait>,
     /// What the matches of replays wait for.
@@ -63,13 +67,13 @@ pub struct Courier<'a> {
     was_again: bool,
     pub(super) order: Order,
     /// What waits in which queue, while it is found out.
-    pub(super) laying: Aside<SubjectQueues>,
+    pub(super) laying: Background<SubjectQueues>,
     /// When it was told that every attempt fails.
     pub(super) told: Option<Timestamp>,
     /// Whether what waits has to be held against what the consumer may hear.
     pub(super) is_entitled_anew: bool,
     /// Which retries may not be made, while it is found out.
-    pub(super) unheard: Aside<Unheard>,
+    pub(super) unheard: Background<Unheard>,
     /// Matches that were given up unasked since the ledger was written.
     pub(super) withheld: usize,
     pub(super) unwritten: Unwritten,
@@ -94,6 +98,7 @@ impl<'a> Courier<'a> {
         (cursor, waiting): KeptDeliveries,
     ) -> Box<Self> {
         let progress = Progress::resume(cursor);
+        let log_moved = inbox.log_moved();
         let mut retries = Retries::default();
         for retry in waiting {
             retries.insert(retry);
@@ -115,14 +120,15 @@ impl<'a> Courier<'a> {
             in_flight,
             health: limiter.watch(),
             limiter,
+            log_moved,
             waiting: None,
             replays_waiting: None,
             was_again: false,
             order,
-            laying: Aside::Idle,
+            laying: Background::Idle,
             told: None,
             is_entitled_anew: true,
-            unheard: Aside::Idle,
+            unheard: Background::Idle,
             withheld: 0,
             unwritten: Unwritten::default(),
         })
@@ -133,9 +139,9 @@ impl<'a> Courier<'a> {
         let stopping = self.context.tasks.stopping().clone();
         self.recall_failures().await;
         loop {
-            // On the heap while it lasts: most workers are idle, and keep no room for it.
-            Box::pin(self.fill()).await;
-            let wake = self.wake_after();
+            self.fill().await;
+            let rests = self.rests();
+            let wake = if rests { REST } else { self.wake_after() };
             tokio::select! {
                 () = stopping.cancelled() => break,
                 command = self.ends.commands.recv() => match command {
@@ -153,6 +159,7 @@ impl<'a> Courier<'a> {
                 () = self.unwritten.written(&self.subscription.id) => {}
                 // The sender lives as long as the limiter.
                 Ok(()) = self.health.changed() => {}
+                Ok(()) = self.log_moved.changed(), if rests => {}
                 () = self.context.clock.sleep(wake) => {}
             }
         }
@@ -161,6 +168,17 @@ impl<'a> Courier<'a> {
         }
         // What ended while stopping is settled, too, and need not be delivered again.
         self.note();
+    }
+
+    /// Whether nothing is to be done before something comes or the log moves.
+    fn rests(&self) -> bool {
+        let is_at_head = self.progress.scanned() >= self.context.store.log.head();
+        let waits = self.waiting.is_some() || self.replays_waiting.is_some();
+        let has_open = self.progress.open() > 0 || self.retries.len() > 0;
+        let has_replays = !self.tickets.is_empty() || !self.in_flight.is_empty();
+        let finds_out = !(self.laying.is_idle() && self.unheard.is_idle());
+        let is_due = self.match_source.has_more() || self.unwritten.is_waiting() || finds_out;
+        is_at_head && !waits && !has_open && !has_replays && !is_due
     }
 
     fn wake_after(&self) -> Duration {
@@ -174,7 +192,7 @@ impl<'a> Courier<'a> {
         };
         let due = self.waiting.map_or_else(|| self.retries.next_due(), moment);
         let due = due.into_iter().chain(self.replays_waiting.and_then(moment)).min();
-        due.map_or(IDLE_TICK, |due| due.since(self.context.clock.now()).min(IDLE_TICK))
+        due.map_or(TICK, |due| due.since(self.context.clock.now()).min(TICK))
     }
 
     /// Starts attempts until the limiter gives no permit or nothing is to be attempted, or a page
@@ -182,7 +200,10 @@ impl<'a> Courier<'a> {
     /// waiting.
     async fn fill(&mut self) {
         self.match_source.rest();
-        self.expire().await;
+        if self.expires() {
+            // On the heap while it lasts: most workers are idle, and keep no room for it.
+            Box::pin(self.expire()).await;
+        }
         self.lay_queues();
         self.withhold_waiting();
         loop {
@@ -249,11 +270,12 @@ impl<'a> Courier<'a> {
         if !self.takes_more() {
             return false;
         }
-        if self.match_source.is_empty() {
+        let has_first =
+            !self.match_source.is_empty() || self.match_source.gather(&self.subscription).await;
+        if !has_first {
             self.progress.pass(self.match_source.known());
-            return self.match_source.gather(&self.subscription).await;
         }
-        true
+        has_first
     }
 
     /// Whether further matches may be numbered.
@@ -354,10 +376,8 @@ impl<'a> Courier<'a> {
     /// When the match was accepted that waits for a permit, if one does.
     fn next_accepted(&self) -> Option<Timestamp> {
         let ready = self.order.first_ready().map(|delivery| delivery.entry.accepted);
-        let next = ready.or_else(|| {
-            let next = self.match_source.first().filter(|_| self.takes_more());
-            next.map(|entry| entry.accepted)
-        });
+        let next =
+            ready.or_else(|| self.match_source.first_accepted().filter(|_| self.takes_more()));
         // While a page is read, what comes next is hardly later than what came last.
         let before = || self.ends.standing.borrow().next_accepted;
         let next = next.or_else(|| before().filter(|_| self.match_source.is_reading()));

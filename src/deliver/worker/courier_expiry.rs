@@ -5,11 +5,14 @@ use crate::deliver::worker::Courier;
 use crate::deliver::worker::expiry::{Backlog, letter_of};
 
 impl Courier<'_> {
+    /// Whether the backlog is to be looked at.
+    pub(super) fn expires(&self) -> bool {
+        let is_due = || self.expiry.is_due(&self.context, &self.subscription);
+        !self.ends.held && !self.unwritten.is_waiting() && is_due()
+    }
+
     /// Gives up matches that the backlog cannot hold, whether or not the sink is asked.
     pub(super) async fn expire(&mut self) {
-        if self.ends.held || self.unwritten.is_waiting() {
-            return;
-        }
         let backlog = Backlog {
             context: &self.context,
             subscription: &self.subscription,

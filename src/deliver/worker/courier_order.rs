@@ -1,8 +1,10 @@
 //! Keeps the courier to the order that its subscription asks for.
 
+use std::sync::Arc;
+
 use crate::deliver::outcome::{Delivery, Reason, Verdict, rank};
 use crate::deliver::worker::Courier;
-use crate::deliver::worker::laying_queues::begin_to_lay;
+use crate::deliver::worker::laying_queues::lay_queues;
 use crate::deliver::worker::order::Rule;
 use crate::deliver::worker::subject_queues::{QueueKey, SubjectQueues};
 use crate::event::Subject;
@@ -98,8 +100,9 @@ impl Courier<'_> {
             self.enter_queues(queues);
         }
         if !self.order.is_known() && self.in_flight.is_empty() && self.laying.is_idle() {
-            let (of, waiting) = ((&self.context, &self.subscription), self.retries.iter());
-            begin_to_lay(&mut self.laying, of, waiting.cloned().collect());
+            let (context, of) = (Arc::clone(&self.context), Arc::clone(&self.subscription));
+            let waiting = self.retries.iter().cloned().collect();
+            self.laying.begin(&self.context.tasks, lay_queues(context, of, waiting));
         }
     }
 

@@ -1,8 +1,10 @@
 //! Gives up what the consumer of a courier may not hear any more.
 
+use std::sync::Arc;
+
 use crate::deliver::outcome::Delivery;
 use crate::deliver::worker::Courier;
-use crate::deliver::worker::withheld_retries::{SLICE, begin_to_look};
+use crate::deliver::worker::withheld_retries::{SLICE, find_unheard};
 use crate::eventlog::Retry;
 
 impl Courier<'_> {
@@ -22,8 +24,9 @@ impl Courier<'_> {
         }
         let everything = self.subscription.newest_entitlement().is_none_or(|it| it.is_everything());
         if std::mem::take(&mut self.is_entitled_anew) && !everything {
-            let (of, waiting) = ((&self.context, &self.subscription), self.retries.iter());
-            begin_to_look(&mut self.unheard, of, waiting.cloned().collect());
+            let (context, of) = (Arc::clone(&self.context), Arc::clone(&self.subscription));
+            let waiting = self.retries.iter().cloned().collect();
+            self.unheard.begin(&self.context.tasks, find_unheard(context, of, waiting));
         }
     }
 

@@ -75,6 +75,12 @@ impl Expiry {
         self.page.poll_arrival(context)
     }
 
+    /// Whether it is time to look at the backlog of a subscription, if that has a bound.
+    pub(super) fn is_due(&self, context: &DeliveryContext, subscription: &Subscription) -> bool {
+        let has_bound = context.limit_of(subscription) != BacklogLimit::default();
+        has_bound && self.next.is_due(context.clock.now())
+    }
+
     /// Gives up what is due, in the order of the log, as it would have been delivered: numbered, and
     /// with its link.
     ///
@@ -84,9 +90,6 @@ impl Expiry {
         let limit = backlog.context.limit_of(backlog.subscription);
         let now = backlog.context.clock.now();
         self.has_more = false;
-        if limit == BacklogLimit::default() || !self.next.is_due(now) {
-            return Vec::new();
-        }
         let mut letters = Vec::new();
         let mut taken = 0;
         let mut due = now;

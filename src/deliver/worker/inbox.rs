@@ -4,9 +4,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use crate::ambient::Clock;
 use crate::eventlog::{Entry, Position};
 
 /// Entries that an inbox holds; a courier that has more to do reads the log itself.
@@ -15,19 +17,37 @@ const CAPACITY: usize = 512;
 /// For so many matches room is kept when all are taken, for most come one by one.
 const ROOM_KEPT: usize = 16;
 
+/// How often workers that rest hear that the log has moved, at the most.
+const MOVED_TICK: Duration = Duration::from_secs(5);
+
 /// How far the follower has matched the log for every subscription that is not behind.
 #[derive(Debug, Default)]
-pub struct Followed(AtomicU64);
+pub struct Followed {
+    position: AtomicU64,
+    advanced: Notify,
+    moved: watch::Sender<()>,
+}
 
 impl Followed {
     /// Notes that every match up to here was handed over.
     pub fn advance(&self, position: Position) {
-        self.0.fetch_max(position.0, Ordering::Release);
+        self.position.fetch_max(position.0, Ordering::Release);
+        self.advanced.notify_one();
     }
 
     /// Every match up to here was handed over.
     pub fn position(&self) -> Position {
-        Position(self.0.load(Ordering::Acquire))
+        Position(self.position.load(Ordering::Acquire))
+    }
+
+    /// Tells workers that rest, now and then, that the log has moved: their cursors are to move past what
+    /// is not for them. Where the log stands still they cost nothing.
+    pub async fn tell(&self, clock: &dyn Clock) {
+        loop {
+            self.advanced.notified().await;
+            clock.sleep(MOVED_TICK).await;
+            self.moved.send_replace(());
+        }
     }
 }
 
@@ -141,6 +161,11 @@ impl Inbox {
         let mut state = self.state();
         state.behind = true;
         state.entries = VecDeque::new();
+    }
+
+    /// Hears now and then that the log has moved past what was put.
+    pub fn log_moved(&self) -> watch::Receiver<()> {
+        self.followed.moved.subscribe()
     }
 
     /// Waits until something was put, or the courier was sent back to the log.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deliver::outcome::{Reason, rank};
-use crate::deliver::worker::aside::Aside;
 use crate::deliver::worker::subject_queues::{QueueKey, SubjectQueues};
 use crate::deliver::worker::{DeliveryContext, recall};
 use crate::eventlog::{DeadLetterQuery, LogError, Page, Retry};
@@ -13,27 +12,24 @@ use crate::subscriptions::{OnDeadLetter, Subscription};
 /// How long it waits before it reads again what could not be read.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Has the queues of a subscription read, with what waits for another attempt. What is found is stale once a
-/// retry or a dead letter comes or goes: then it is begun anew.
-pub(super) fn begin_to_lay(
-    laying: &mut Aside<SubjectQueues>,
-    (context, subscription): (&Arc<DeliveryContext>, &Arc<Subscription>),
+/// Reads the queues of a subscription, with what waits for another attempt, as often as it takes. What is found
+/// is stale once a retry or a dead letter comes or goes: then it is begun anew.
+pub(super) async fn lay_queues(
+    context: Arc<DeliveryContext>,
+    subscription: Arc<Subscription>,
     waiting: Vec<Retry>,
-) {
-    let (reader, subscription) = (Arc::clone(context), Arc::clone(subscription));
-    laying.begin(&context.tasks, async move {
-        loop {
-            match queues_kept(&reader, &subscription, &waiting).await {
-                Ok(queues) => return queues,
-                Err(error) => tracing::error!(
-                    subscription.id = %subscription.id,
-                    error = &error as &dyn std::error::Error,
-                    "Cannot read what waits for subscription {}; trying again", subscription.id,
-                ),
-            }
-            reader.clock.sleep(AFTER_FAILURE).await;
+) -> SubjectQueues {
+    loop {
+        match queues_kept(&context, &subscription, &waiting).await {
+            Ok(queues) => return queues,
+            Err(error) => tracing::error!(
+                subscription.id = %subscription.id,
+                error = &error as &dyn std::error::Error,
+                "Cannot read what waits for subscription {}; trying again", subscription.id,
+            ),
         }
-    });
+        context.clock.sleep(AFTER_FAILURE).await;
+    }
 }
 
 async fn queue_key_of(

@@ -6,8 +6,11 @@ use std::task::{Context, Poll};
 
 use crate::ambient::guarded;
 use crate::deliver::worker::DeliveryContext;
-use crate::deliver::worker::aside::Aside;
+use crate::deliver::worker::background::Background;
 use crate::eventlog::{Entry, LogError, Page, Position};
+
+/// A worker that is behind has a long way to go.
+const PAGE: Page = Page { items: 1024, bytes: 1024 * 1024 };
 
 type Entries = Result<Vec<Arc<Entry>>, LogError>;
 
@@ -15,7 +18,7 @@ type Entries = Result<Vec<Arc<Entry>>, LogError>;
 #[derive(Default)]
 pub(super) struct LogPage {
     after: Position,
-    entries: Aside<Entries>,
+    entries: Background<Entries>,
 }
 
 impl LogPage {
@@ -28,7 +31,7 @@ impl LogPage {
             let log = Arc::clone(&context.store.log);
             self.after = place;
             self.entries.begin(&context.tasks, async move {
-                let read = guarded(log.read(place, Page::default())).await;
+                let read = guarded(log.read(place, PAGE)).await;
                 // A read that panicked has failed.
                 read.unwrap_or(Err(LogError::Broken))
             });

@@ -10,6 +10,7 @@ use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::deliver::worker::inbox::Taken;
 use crate::deliver::worker::log_page::LogPage;
 use crate::deliver::worker::{DeliveryContext, Inbox};
+use crate::event::Timestamp;
 use crate::eventlog::{Entry, Position};
 use crate::subscriptions::Subscription;
 
@@ -92,6 +93,11 @@ impl MatchSource {
         self.queue.front().map(|found| Arc::clone(&found.entry))
     }
 
+    /// When the next match was accepted.
+    pub(super) fn first_accepted(&self) -> Option<Timestamp> {
+        self.queue.front().map(|found| found.entry.accepted)
+    }
+
     /// Takes the next match out.
     pub(super) fn take(&mut self) -> Option<FoundMatch> {
         let next = self.queue.pop_front();
@@ -139,7 +145,8 @@ impl MatchSource {
                 self.queue.extend(new.map(|entry| FoundMatch { entry, given_up: false }));
                 self.known = self.known.max(known);
             }
-            Taken::Behind => self.has_more = self.read_log(subscription).await,
+            // On the heap while it lasts: mostly the inbox has all.
+            Taken::Behind => self.has_more = Box::pin(self.read_log(subscription)).await,
         }
         !self.queue.is_empty()
     }

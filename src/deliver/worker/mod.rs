@@ -5,7 +5,7 @@
 //! that fetches. A cursor never passes a match whose outcome is not noted with it.
 
 mod ack_state;
-mod aside;
+mod background;
 mod consumer_turns;
 mod context;
 mod courier;

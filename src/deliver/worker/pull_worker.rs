@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::deliver::outcome::Reason;
+use crate::deliver::worker::courier::REST;
 use crate::deliver::worker::expiry::letter_of;
 use crate::deliver::worker::match_source::{FoundMatch, MatchSource};
 use crate::deliver::worker::overdue::Overdue;
@@ -18,8 +19,8 @@ use crate::deliver::worker::{
 use crate::eventlog::{Entry, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 
-/// How often an idle pull worker looks at the log by itself.
-const IDLE_TICK: Duration = Duration::from_secs(5);
+/// How often a pull worker looks by itself at what waits to be acknowledged.
+const TICK: Duration = Duration::from_secs(5);
 
 /// The worker of one subscription without a sink.
 pub struct PullWorker<'a> {
@@ -63,11 +64,14 @@ impl<'a> PullWorker<'a> {
         let stopping = self.context.tasks.stopping().clone();
         self.skip_ahead().await;
         let (context, inbox) = (Arc::clone(&self.context), Arc::clone(&self.inbox));
+        let mut log_moved = inbox.log_moved();
         let mut match_source = MatchSource::new(context, inbox, self.place.position);
         loop {
             // On the heap while it lasts: most workers are idle, and keep no room for it.
             let more = Box::pin(self.look(&mut match_source)).await;
-            let wake = if more { Duration::ZERO } else { IDLE_TICK };
+            let rests = !more && self.rests();
+            let wake = if rests { REST } else { TICK };
+            let wake = if more { Duration::ZERO } else { wake };
             tokio::select! {
                 () = stopping.cancelled() => break,
                 command = self.ends.commands.recv() => match command {
@@ -82,9 +86,18 @@ impl<'a> PullWorker<'a> {
                 }) => {}
                 () = self.unwritten.written(&self.subscription.id) => {}
                 () = self.ack_state.change() => {}
+                Ok(()) = log_moved.changed(), if rests => {}
                 () = self.context.clock.sleep(wake) => {}
             }
         }
+    }
+
+    /// Whether nothing is to be done before something comes or the log moves.
+    fn rests(&self) -> bool {
+        let is_at_head = self.place.position >= self.context.store.log.head();
+        let has_open = self.ack_state.settled() < self.place.position;
+        let is_due = self.withholding.is_due() || self.unwritten.is_waiting();
+        is_at_head && !has_open && !is_due && !self.ends.held
     }
 
     /// Begins at the newest sequence checkpoint if that is further than what was acknowledged.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deliver::outcome::Delivery;
-use crate::deliver::worker::aside::Aside;
 use crate::deliver::worker::{DeliveryContext, recall};
 use crate::eventlog::Retry;
 use crate::subscriptions::Subscription;
@@ -21,31 +20,28 @@ pub(super) struct Unheard {
     pub(super) has_more: bool,
 }
 
-/// Has what waits held against what its consumer may hear.
-pub(super) fn begin_to_look(
-    looking: &mut Aside<Unheard>,
-    (context, subscription): (&Arc<DeliveryContext>, &Arc<Subscription>),
+/// Holds what waits against what its consumer may hear.
+pub(super) async fn find_unheard(
+    context: Arc<DeliveryContext>,
+    subscription: Arc<Subscription>,
     waiting: Vec<Retry>,
-) {
-    let (reader, subscription) = (Arc::clone(context), Arc::clone(subscription));
-    looking.begin(&context.tasks, async move {
-        let mut deliveries = Vec::new();
-        for retry in waiting {
-            let entry = loop {
-                match recall(&reader.store, &retry).await {
-                    Ok(entry) => break entry,
-                    Err(_) => reader.clock.sleep(AFTER_FAILURE).await,
-                }
-            };
-            let Some(entry) = entry else { continue };
-            if !reader.attempter.may_send(&subscription, &entry) {
-                let delivery = Delivery::of_retry(&subscription, entry, &retry);
-                deliveries.push((retry, delivery));
+) -> Unheard {
+    let mut deliveries = Vec::new();
+    for retry in waiting {
+        let entry = loop {
+            match recall(&context.store, &retry).await {
+                Ok(entry) => break entry,
+                Err(_) => context.clock.sleep(AFTER_FAILURE).await,
             }
-            if deliveries.len() == SLICE {
-                return Unheard { deliveries, has_more: true };
-            }
+        };
+        let Some(entry) = entry else { continue };
+        if !context.attempter.may_send(&subscription, &entry) {
+            let delivery = Delivery::of_retry(&subscription, entry, &retry);
+            deliveries.push((retry, delivery));
         }
-        Unheard { deliveries, has_more: false }
-    });
+        if deliveries.len() == SLICE {
+            return Unheard { deliveries, has_more: true };
+        }
+    }
+    Unheard { deliveries, has_more: false }
 }

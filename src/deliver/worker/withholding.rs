@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::deliver::outcome::{Delivery, Reason};
-use crate::deliver::worker::aside::Aside;
+use crate::deliver::worker::background::Background;
 use crate::deliver::worker::log_page::LogPage;
 use crate::deliver::worker::match_source::{FoundMatch, matches_of};
 use crate::deliver::worker::unwritten::Unwritten;
-use crate::deliver::worker::withheld_retries::{Unheard, begin_to_look};
+use crate::deliver::worker::withheld_retries::{Unheard, find_unheard};
 use crate::deliver::worker::{AckState, DeliveryContext};
 use crate::eventlog::{Cursor, DeadLetter, LogError, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
@@ -25,13 +25,13 @@ pub(super) struct Withholding {
     /// What is looked at next.
     page: LogPage,
     /// What was brought back.
-    returned: Aside<Unheard>,
+    returned: Background<Unheard>,
 }
 
 impl Withholding {
     /// Looks at everything, at once.
     pub(super) fn new() -> Self {
-        Self { is_due: true, reached: None, page: LogPage::default(), returned: Aside::Idle }
+        Self { is_due: true, reached: None, page: LogPage::default(), returned: Background::Idle }
     }
 
     /// Is ready once what is looked at next is read, or what was brought back is looked at.
@@ -40,19 +40,33 @@ impl Withholding {
         if page.is_ready() || returned.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Whether there is something to look at.
+    pub(super) const fn is_due(&self) -> bool {
+        self.is_due || !self.returned.is_idle()
+    }
+
     /// Looks on from where it came.
     pub(super) const fn look_again(&mut self) {
         self.is_due = true;
     }
 
+    /// Has what was brought back held against what may be heard.
+    fn look_at_returned(
+        &mut self,
+        (context, subscription): (&Arc<DeliveryContext>, &Arc<Subscription>),
+        ack_state: &AckState,
+    ) {
+        let (reader, of) = (Arc::clone(context), Arc::clone(subscription));
+        self.returned.begin(&context.tasks, find_unheard(reader, of, ack_state.returned()));
+    }
+
     /// Gives up what was brought back and may not be heard any more.
     fn give_up_returned(
         &mut self,
-        of: (&Arc<DeliveryContext>, &Arc<Subscription>),
+        (context, subscription): (&Arc<DeliveryContext>, &Arc<Subscription>),
         ack_state: &AckState,
     ) {
         let Some(found) = self.returned.take() else { return };
-        let (context, subscription) = of;
         for (retry, delivery) in found.deliveries {
             // It may have been acknowledged meanwhile.
             if ack_state.take_back(retry.key.event).is_some() {
@@ -61,7 +75,7 @@ impl Withholding {
             }
         }
         if found.has_more {
-            begin_to_look(&mut self.returned, of, ack_state.returned());
+            self.look_at_returned((context, subscription), ack_state);
         }
     }
 
@@ -70,8 +84,8 @@ impl Withholding {
         self.reached.filter(|at| at.position > cursor.settled).unwrap_or(cursor.place())
     }
 
-    /// Gives up the matches of one page of the log that may not be heard, once it is read; says whether there may be
-    /// more at once. `place` is the newest match that is numbered.
+    /// Gives up the matches of one page of the log that may not be heard, once it is read; says whether
+    /// there may be more at once. `place` is the newest match that is numbered.
     ///
     /// # Errors
     ///
@@ -84,11 +98,12 @@ impl Withholding {
     ) -> Result<bool, LogError> {
         self.give_up_returned((context, subscription), ack_state);
         let everything = subscription.newest_entitlement().is_none_or(|it| it.is_everything());
-        if !self.is_due || everything {
+        self.is_due &= !everything;
+        if !self.is_due {
             return Ok(false);
         }
         if self.reached.is_none() && self.returned.is_idle() {
-            begin_to_look(&mut self.returned, (context, subscription), ack_state.returned());
+            self.look_at_returned((context, subscription), ack_state);
         }
         let begin = self.begin(&ack_state.acknowledged());
         if begin.position >= place.position {

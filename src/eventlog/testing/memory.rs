@@ -28,6 +28,8 @@ pub struct MemoryLog {
     pub(super) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     head: watch::Sender<Position>,
+    /// Whether reads wait.
+    stalls: watch::Sender<bool>,
     held: Mutex<Held>,
 }
 
@@ -103,7 +105,13 @@ impl MemoryLog {
             leaves: Vec::new(),
         };
         let head = watch::Sender::new(Position::START);
-        Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })
+        let stalls = watch::Sender::new(false);
+        Arc::new(Self { limits, clock, entropy, head, stalls, held: Mutex::new(held) })
+    }
+
+    /// Has reads of the log wait, or lets them go on.
+    pub fn stall_reads(&self, stalls: bool) {
+        self.stalls.send_replace(stalls);
     }
 
     pub(super) fn hold(&self) -> Result<MutexGuard<'_, Held>, LogError> {
@@ -260,6 +268,8 @@ impl Log for MemoryLog {
     }
 
     async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, LogError> {
+        // The sender is here.
+        let _ = self.stalls.subscribe().wait_for(|stalls| !stalls).await;
         let held = self.hold()?;
         let skip = held.entries.partition_point(|entry| entry.position <= after);
         let entries = held.entries.iter().skip(skip).map(Arc::clone);
