@@ -4,7 +4,8 @@
 //! `cargo bench --bench gateway`. Each row is a process of its own, whose CPU time and written bytes are
 //! the kernel's word on it (proc(5): `stat`, `io`). The bare primitives are this program again: a handler
 //! that parses the body and waits for a group commit into one table of SQLite, and the gateway's own
-//! sealing and HTTP client in a loop. `GATEWAY=path` measures another program, to compare.
+//! sealing and HTTP client in a loop. `GATEWAY=path` measures another program, to compare; `SPAN=seconds`
+//! sends for longer, to see deliveries keep pace.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
@@ -26,14 +27,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use whole::{CountingSink, Ground, Operator, Producer, Usage};
 
-/// How long events are sent at full speed.
-const SPAN: Duration = Duration::from_secs(4);
+/// How many seconds events are sent at full speed, where nothing else is said.
+const SPAN: u64 = 4;
 /// How long nothing is done before memory is looked at again.
 const IDLE: Duration = Duration::from_secs(4);
 /// Producers, each with one request at a time.
 const CONNECTIONS: u64 = 64;
 /// Producers that send at a given rate.
 const PACED: u32 = 16;
+/// Subscriptions of a gateway that does nothing, and how long it is looked at.
+const RESTING: (u64, Duration) = (1_000, Duration::from_secs(20));
 /// To how many consumers an event goes.
 const FAN_OUTS: [u64; 3] = [0, 1, 10];
 
@@ -86,6 +89,7 @@ fn report() {
     ratio("fan-out 10, per delivery / (seal + POST)", ten.per_delivery(), post, 1.3);
     ratio("written per event / bare commit", ingest.written(), bare_in.written(), 1.5);
     latency();
+    resting();
 }
 
 impl Row {
@@ -135,10 +139,15 @@ struct Serving {
     sinks: Vec<CountingSink>,
 }
 
-fn serve(fan_out: u64) -> Serving {
+fn variable(wanted: &str) -> Option<String> {
+    let (_, value) = env::vars_os().find(|(name, _)| name == wanted)?;
+    value.into_string().ok()
+}
+
+/// Starts a gateway with so many subscriptions of each sink.
+fn serve((sinks, subscriptions): (u64, u64)) -> Serving {
     let ground = Ground::prepare();
-    let program = env::vars_os().find(|(name, _)| name == "GATEWAY").map(|(_, path)| path);
-    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_sealway").into());
+    let program = variable("GATEWAY").unwrap_or_else(|| env!("CARGO_BIN_EXE_sealway").to_owned());
     let command = |arguments: &[&str]| {
         let mut command = Command::new(&program);
         command.arg("--config").arg(ground.settings()).args(arguments).stdin(Stdio::null());
@@ -150,15 +159,17 @@ fn serve(fan_out: u64) -> Serving {
     let process = Process(served);
     let operator = Operator::of(&ground, &key);
     operator.wait_until_ready();
-    let sinks: Vec<CountingSink> = (0..fan_out).map(|_| CountingSink::start()).collect();
-    for (number, sink) in sinks.iter().enumerate() {
-        operator.subscribe(&format!("consumer-{number}"), sink);
+    let sinks: Vec<CountingSink> = (0..sinks).map(|_| CountingSink::start()).collect();
+    for (at, sink) in sinks.iter().enumerate() {
+        for number in 0..subscriptions {
+            operator.subscribe(&format!("consumer-{at}-{number}"), sink);
+        }
     }
     Serving { ground, process, key, sinks }
 }
 
 fn gateway(fan_out: u64) -> Row {
-    let Serving { ground, process, key, sinks } = serve(fan_out);
+    let Serving { ground, process, key, sinks } = serve((fan_out, 1));
     load(&ground, &key, process.0.id(), &sinks)
 }
 
@@ -167,7 +178,7 @@ fn gateway(fan_out: u64) -> Row {
 fn latency() {
     const RATE: u32 = 500;
     const EVENTS: u32 = 10 * RATE;
-    let Serving { ground, process: _process, key, sinks } = serve(1);
+    let Serving { ground, process: _process, key, sinks } = serve((1, 1));
     let mut syncs: Vec<f64> = (0..200).map(|_| sync(&ground)).collect();
     let sink = &sinks[0];
     sink.time(usize::try_from(EVENTS).unwrap());
@@ -202,6 +213,21 @@ fn latency() {
     println!(
         "\n{RATE} events/s, from producer to sink: p50 {half:.2} ms, p99 {most:.2} ms; one sync of this disk: \
          p50 {half_sync:.2} ms, p99 {most_sync:.2} ms   target 1 and 3 ms beyond the sync"
+    );
+}
+
+/// What a gateway costs that does nothing, in milliseconds of processor per second.
+fn resting() {
+    let (subscriptions, span) = RESTING;
+    let Serving { process: Process(child), .. } = &serve((1, subscriptions));
+    thread::sleep(IDLE);
+    let before = Usage::of(child.id());
+    thread::sleep(span);
+    let used = Usage::of(child.id()).since(&before);
+    println!(
+        "{subscriptions} subscriptions that rest: {:.1} ms of processor per second   target 2 ms; {:.1} MiB",
+        used.cpu.as_secs_f64() * 1e3 / span.as_secs_f64(),
+        used.resident as f64 / 1024.0,
     );
 }
 
@@ -261,7 +287,8 @@ fn load(ground: &Ground, key: &str, process: u32, sinks: &[CountingSink]) -> Row
             })
         })
         .collect();
-    thread::sleep(SPAN);
+    let span = variable("SPAN").map_or(SPAN, |seconds| seconds.parse().unwrap());
+    thread::sleep(Duration::from_secs(span));
     stop.store(true, Relaxed);
     let accepted: u64 = producers.into_iter().map(|producer| producer.join().unwrap()).sum();
     let sending = begun.elapsed();

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::ground::{Ground, parcel};
 use crate::harness::{Receiver, Reply};
 use crate::report::{Bounds, Report};
-use crate::usage::resident;
+use crate::usage::{cpu, resident};
 use crate::watch::Watch;
 use sealway::ambient::SystemClock;
 
@@ -234,11 +234,15 @@ pub async fn fan_out() -> Report {
     report.watched(&watch.end().await, Bounds::memory(600));
     let at_once = resident(process);
     // Connections wait for a minute.
-    sleep(Duration::from_secs(130)).await;
+    sleep(Duration::from_secs(90)).await;
+    let (used, resting) = (cpu(process), Duration::from_secs(40));
+    sleep(resting).await;
+    let used = cpu(process).saturating_sub(used) / u32::try_from(resting.as_secs()).unwrap();
     let later = resident(process);
     report.note(format!(
         "{before} MiB before, {at_once} MiB at the end, {later} MiB two minutes later"
     ));
+    report.at_most("processor per second at rest", used.as_micros(), 5000, "us");
     report.at_most("kept in the end", later.saturating_sub(before), 150, "MiB");
     report
 }

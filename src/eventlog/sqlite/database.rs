@@ -205,7 +205,7 @@ impl Database {
              PRAGMA checkpoint_fullfsync = ON;
              PRAGMA wal_autocheckpoint = 0;
              PRAGMA journal_size_limit = 67108864;
-             PRAGMA cache_size = -16384;
+             PRAGMA cache_size = -8192;
              PRAGMA temp_store = MEMORY;
              PRAGMA trusted_schema = OFF;",
         )?;
@@ -223,7 +223,7 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(self.patience)?;
-        connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;")?;
+        connection.execute_batch("PRAGMA cache_size = -2048; PRAGMA trusted_schema = OFF;")?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(connection)
     }
