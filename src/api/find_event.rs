@@ -9,6 +9,8 @@ use crate::eventlog::{Entry, LowWatermark, Page, Position, QuarantineQuery};
 
 /// The most events that a caller is given to choose from.
 const MOST: usize = 100;
+/// How many pages of events of the same envelope id are looked through, most of which may be others'.
+const MOST_PAGES: usize = 10;
 
 /// Finds the one event that a ULID, an `EventId` of EventBridge or the `id` of a CloudEvent names;
 /// nothing if the log holds none that the caller sees.
@@ -30,13 +32,17 @@ pub(super) async fn find_event(
     }
     let (mut found, mut after) = (Vec::new(), Position::START);
     // Whoever sends chooses such ids, so that others may have many of the same.
-    while found.len() < MOST {
+    for _ in 0..MOST_PAGES {
+        if found.len() >= MOST {
+            break;
+        }
         let page = Page { items: MOST, ..Page::default() };
         let some = log.of_envelope(given, after, page).await?;
         let Some(last) = some.last() else { break };
         after = last.position;
         found.extend(some.into_iter().filter(sees));
     }
+    found.truncate(MOST);
     if found.len() < 2 {
         return Ok(found.pop());
     }
@@ -45,10 +51,17 @@ pub(super) async fn find_event(
     Err(Problem::new(Code::Ambiguous, words).with_choices(choices))
 }
 
-/// The event up to which retention has dropped all; for who does not see every event the minute, because whose
-/// it was nobody knows any more.
-pub(super) fn dropped_through(caller: &Caller, low_watermark: LowWatermark) -> EventId {
-    if caller.sees_metadata() { low_watermark.id } else { low_watermark.id.end_of_minute() }
+/// The event up to which retention has dropped all, where that may concern one; for who does not see every
+/// event the end of the minute, because whose it was nobody knows any more.
+pub(super) fn dropped_through(
+    caller: &Caller,
+    low_watermark: LowWatermark,
+    one: EventId,
+) -> Option<EventId> {
+    let exact = low_watermark.id;
+    let id = if caller.sees_metadata() { exact } else { exact.end_of_minute() };
+    // Not whether, either: who asks for many ids would find the exact one.
+    LowWatermark { id, ..low_watermark }.is_above(one).then_some(id)
 }
 
 /// The earlier event with the same key and another content, if the caller sees it: another domain may use the
@@ -85,7 +98,8 @@ pub(super) async fn missing(
     let log = &services.store.log;
     // Where others append too, what is known of the low watermark may be old.
     log.fresh_head().await?;
-    let low_watermark = log.low_watermark();
+    let dropped =
+        given.parse().ok().and_then(|id| dropped_through(caller, log.low_watermark(), id));
     let (envelope_id, domains) = (Some(given.into()), caller.domains_seen()?);
     let query = QuarantineQuery { envelope_id, domains, ..QuarantineQuery::default() };
     let page = Page { items: 1, ..Page::default() };
@@ -94,8 +108,7 @@ pub(super) async fn missing(
         "there is no such event: what came under this id is in quarantine; `GET \
          /quarantine?envelope=` and `sealway quarantine list --envelope` list it and say why"
             .to_owned()
-    } else if given.parse().is_ok_and(|id| low_watermark.is_above(id)) {
-        let dropped = dropped_through(caller, low_watermark);
+    } else if let Some(dropped) = dropped {
         format!("there is no such event; those up to {dropped} were dropped by retention")
     } else {
         "there is no such event, and none that came of an envelope with this id: no publication \

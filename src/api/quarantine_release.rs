@@ -89,7 +89,7 @@ pub struct ReleasedByFilter {
     released: usize,
     /// How many events they became.
     events: usize,
-    /// How many publications have set something of them aside again: what could be read now and broke their
+    /// How many times publications have set some of them aside again: what could be read now and broke their
     /// contract.
     quarantined: usize,
     /// How many stay, by the code of the problem.

@@ -138,8 +138,7 @@ pub async fn start(
     };
     let dropped = || {
         let low_watermark = services.store.log.low_watermark();
-        let told = || dropped_through(caller, low_watermark).to_string();
-        low_watermark.is_above(request.from).then(told)
+        dropped_through(caller, low_watermark, request.from).map(|id| id.to_string())
     };
     if wanted.dry_run {
         let counted = services.replays.count(&subscription, &request).await;

@@ -161,8 +161,8 @@ impl ReleaseTally {
         }
         let mut told = format!("{} released, as {}", entries(self.released), events(self.events));
         if self.quarantined > 0 {
-            let by = number_of(self.quarantined, "publication");
-            let _ = write!(told, "\nset aside again by {by}");
+            let times = number_of(self.quarantined, "time");
+            let _ = write!(told, "\nset aside again {times}");
         }
         for (code, count) in &self.stayed {
             // Writing to a string cannot fail.

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::config::Config;
+use crate::config::hiding::hide_secret;
 use crate::config::ranges::{Ranges, parts_on};
 use crate::event::{Blame, Diagnostic, Fault, Placed, YamlNode, read_pieces, yaml};
 
@@ -76,43 +77,6 @@ fn read(name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
 }
 
-/// Does not show the line of a mistake that may have a secret in it: what is told of settings is logged, and
-/// `GET /settings` says why a reload was refused.
-fn hide_secret(text: &str, mistake: &mut Diagnostic) {
-    let told = [&mistake.excerpt, &mistake.problem, &mistake.help].map(|it| it.to_lowercase());
-    let above = mistake.place.map_or_else(Vec::new, |(line, _)| lines_above(text, line));
-    // What stands at `keys` itself is no setting of it.
-    let is_of_keys = |line: &str| line.trim_start().starts_with("keys:");
-    let is_bare = above.first().is_some_and(|line| is_of_keys(line) || !line.contains(':'));
-    let lines = told.iter().map(String::as_str).chain(above);
-    let may_hold = |line: &str| {
-        ["secret", "pass", "access-key"].iter().any(|word| line.contains(word))
-            || (is_bare && is_of_keys(line))
-    };
-    if lines.into_iter().any(may_hold) {
-        mistake.excerpt.clear();
-    }
-}
-
-/// A line, counted from 1, and those that it stands below by its indentation, also in a text that is not YAML.
-fn lines_above(text: &str, line: usize) -> Vec<&str> {
-    // The items of a list may stand as far to the left as its key.
-    let depth = |line: &str| {
-        let rest = line.trim_start();
-        2 * (line.len() - rest.len()) + usize::from(rest.starts_with('-'))
-    };
-    let mut above: Vec<&str> = text.lines().take(line).collect();
-    above.retain(|line| !line.trim().is_empty());
-    above.reverse();
-    let mut least = usize::MAX;
-    above.retain(|line| {
-        let is_above = depth(line) < least;
-        least = least.min(depth(line));
-        is_above
-    });
-    above
-}
-
 /// What neither the types nor the ranges of the settings can check, each at its place. Of a part that
 /// something else is wrong with nothing is said: it would follow from that.
 fn unfit(
@@ -181,6 +145,12 @@ mod tests {
             "source:\n  access-keys:\n    - AKID:hunter2\n",
             "source:\n  access-keys:\n  - AKID:hunter2\n",
             "source:\n  access-keys: [ hunter2\n",
+            "source:\n  access-keys: [\n  AKID:hunter2\n",
+            "source:\n  access-keys:\n  # one per team\n    - AKID:hunter2\n",
+            "\"keys\": \"hunter2\"\n",
+            "{ \"keys\":\"hunter2\" }\n",
+            "keys:\n  hunter2:x\n",
+            "keys:\n# the newest\n  hunter2\n",
             "source:\n  access-keys: [{ id: AKID, secret: hunter2, souces: [] }]\n",
             "source:\n  access-keys:\n    - id: AKID\n      secrt: hunter2\n",
         ] {

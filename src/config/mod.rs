@@ -12,6 +12,7 @@ mod address;
 mod contradictions;
 mod folder;
 mod grant_files;
+mod hiding;
 mod load;
 mod ranges;
 mod secret;

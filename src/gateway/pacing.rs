@@ -3,7 +3,7 @@
 //!
 //! A sink that hangs, is slow, is paused or is fetched from slows nobody: its events wait in the log.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,9 @@ const LEAST: u32 = 50;
 const ALL: u32 = 1_000;
 /// By how many of a thousand more each tick takes, once nobody waits for long.
 const STEP: u32 = 25;
+/// Of so many producers a request is taken between two looks who have not asked for so many looks.
+const MOST_SPARED: u32 = 16;
+const RARE: u64 = 4;
 /// Turns that are waited for to learn how long one takes.
 const TURNS: u32 = 4;
 /// From which share of the time on its threads the gateway is busy, in hundredths.
@@ -36,38 +39,41 @@ pub struct Pacing {
     /// Of a thousand requests.
     share: AtomicU32,
     asked: AtomicU32,
-    /// Who has had a request taken since the last look.
-    served: Mutex<HashSet<EventProducer>>,
+    lately: Mutex<Lately>,
+}
+
+/// Who has asked lately, and in which look.
+#[derive(Debug, Default)]
+struct Lately {
+    asked: HashMap<EventProducer, u64>,
+    look: u64,
+    /// How many have been spared since.
+    spared: u32,
 }
 
 impl Pacing {
     /// Takes everything, until a match has waited for so long.
     pub fn new(patience: Option<Duration>) -> Self {
         let (share, asked) = (AtomicU32::new(ALL), AtomicU32::new(0));
-        Self { patience, share, asked, served: Mutex::default() }
+        Self { patience, share, asked, lately: Mutex::default() }
     }
 
-    /// Whether the next request is taken: the first of each producer since the last look, so that one who
-    /// sends much costs nobody else, and of all others the share that is, spread evenly.
+    /// Whether the next request is taken: that of who sends rarely, so that one who sends much costs few
+    /// others, and of all others the share that is, spread evenly.
     pub fn takes(&self, producer: Option<&EventProducer>) -> bool {
         let share = self.share();
         if share >= ALL {
             return true;
         }
-        if producer.is_some_and(|producer| self.is_first(producer)) {
+        if producer.is_some_and(|producer| self.lately().spares(producer)) {
             return true;
         }
         let number = self.asked.fetch_add(1, Ordering::Relaxed) % ALL;
         (number * share) % ALL < share
     }
 
-    fn is_first(&self, producer: &EventProducer) -> bool {
-        let mut served = self.served();
-        !served.contains(producer) && served.insert(producer.clone())
-    }
-
-    fn served(&self) -> MutexGuard<'_, HashSet<EventProducer>> {
-        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lately(&self) -> MutexGuard<'_, Lately> {
+        self.lately.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn share(&self) -> u32 {
@@ -85,7 +91,27 @@ impl Pacing {
             share
         };
         self.share.store(next, Ordering::Relaxed);
-        self.served().clear();
+        self.lately().pass();
+    }
+}
+
+impl Lately {
+    fn spares(&mut self, producer: &EventProducer) -> bool {
+        if let Some(asked) = self.asked.get_mut(producer) {
+            *asked = self.look;
+            return false;
+        }
+        self.asked.insert(producer.clone(), self.look);
+        let is_spared = self.spared < MOST_SPARED;
+        self.spared += u32::from(is_spared);
+        is_spared
+    }
+
+    fn pass(&mut self) {
+        self.look += 1;
+        self.spared = 0;
+        let look = self.look;
+        self.asked.retain(|_, asked| look - *asked < RARE);
     }
 }
 
@@ -228,12 +254,33 @@ mod tests {
         pacing.share.store(LEAST, Ordering::Relaxed);
         let [much, rarely] = ["much", "rarely"]
             .map(|name| EventProducer { kind: ProducerKind::Caller, name: name.into() });
-        for _ in 0..3 {
+        for look in 0..12 {
             let of_much = (0..1_000).filter(|_| pacing.takes(Some(&much))).count();
-            assert!((50..=51).contains(&of_much), "{of_much}");
-            assert!(pacing.takes(Some(&rarely)));
+            assert_eq!(of_much, if look == 0 { 51 } else { 50 });
+            // Once a second.
+            if look % RARE == 0 {
+                assert!(pacing.takes(Some(&rarely)));
+            }
             pacing.follow(Duration::from_secs(9), Duration::from_secs(8));
         }
+    }
+
+    #[test]
+    fn many_who_send_rarely_are_together_as_little_as_one_who_sends_much() {
+        let pacing = Pacing::new(Some(Duration::from_secs(2)));
+        pacing.share.store(LEAST, Ordering::Relaxed);
+        let many = (0..1_000).map(|number| EventProducer {
+            kind: ProducerKind::Caller,
+            name: format!("rarely-{number}").into(),
+        });
+
+        let taken = many.filter(|one| pacing.takes(Some(one))).count();
+
+        assert!((60..=70).contains(&taken), "{taken}");
+        for _ in 0..RARE {
+            pacing.follow(Duration::from_secs(9), Duration::from_secs(8));
+        }
+        assert!(pacing.lately().asked.is_empty());
     }
 
     #[test]

@@ -39,8 +39,7 @@ impl Sealer {
         let mut others: Vec<(&str, Pair)> =
             all.filter(|(_, pair)| pair.sealing != *refused.key()).collect();
         // By event as well: one that is given up at once must not leave the next with the same turn.
-        let number = delivery.link.map_or(0, |(sequence, _)| sequence);
-        let turn = number.wrapping_add(delivery.attempts.into());
+        let turn = delivery.rank().wrapping_add(delivery.attempts.into());
         let turn = usize::try_from(turn.checked_rem(others.len() as u64)?).ok()?;
         let (secret, pair) = others.swap_remove(turn);
         let sealed = self.seal_with(delivery, pair, generation).await.ok()?;

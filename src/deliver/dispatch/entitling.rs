@@ -94,7 +94,7 @@ impl SubscriptionService {
             .await?;
         tracing::info!(
             subscription.id = %current.id,
-            "What subscription {} hears has changed, from position {from} on", current.id,
+            "What subscription {} hears has changed, from position {from} on", current.shown(),
         );
         Ok(recorded)
     }

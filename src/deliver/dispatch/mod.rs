@@ -27,6 +27,8 @@ mod workers;
 mod wrong_nonce;
 
 pub use follow::follow;
+#[cfg(test)]
+pub use follow::tell_moved;
 pub use lag::{Lag, accepted_after};
 pub use service::{SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts};
 pub use worker_handle::WorkerHandle;

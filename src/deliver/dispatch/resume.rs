@@ -114,7 +114,7 @@ impl SubscriptionService {
                 tracing::warn!(
                     subscription.id = %subscription.id,
                     error = %error_chain(&error),
-                    "Subscription {} shows no idempotency-key until the next start", subscription.id,
+                    "Subscription {} shows no idempotency-key until the next start", subscription.shown(),
                 );
                 Ok(subscription)
             }

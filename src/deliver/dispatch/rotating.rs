@@ -8,7 +8,9 @@ use zeroize::Zeroizing;
 
 use crate::ambient::Secret;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
-use crate::subscriptions::{RecipientKeys, Subscription, Subscriptions, shared_secret_context};
+use crate::subscriptions::{
+    RecipientKeys, Subscription, SubscriptionError, Subscriptions, shared_secret_context,
+};
 use crate::telemetry::error_chain;
 
 impl SubscriptionService {
@@ -55,7 +57,7 @@ impl SubscriptionService {
                 tracing::error!(
                     subscription.id = %seen.id,
                     error = %error_chain(&error),
-                    "Former secrets of subscription {} that have ended are still kept", seen.id,
+                    "Former secrets of subscription {} that have ended are still kept", seen.shown(),
                 );
             }
         }
@@ -67,7 +69,13 @@ impl SubscriptionService {
         seen: &Subscription,
     ) -> Result<(), SubscriptionServiceError> {
         let _changing = self.changing(&seen.id).await;
-        let current = self.again(seen).await?;
+        let current = match self.again(seen).await {
+            // It was removed, and its secrets with it.
+            Err(SubscriptionServiceError::Subscription(SubscriptionError::Unknown(_))) => {
+                return Ok(());
+            }
+            current => current?,
+        };
         if current.has_ended_secret(self.clock.now()) {
             let changed = self.subscriptions.drop_ended_secrets(&current).await?;
             // Its worker has nothing to begin anew for.

@@ -31,8 +31,8 @@ pub struct Dispatch {
 }
 
 /// What reaches one worker.
-struct RunningWorker {
-    inbox: Arc<Inbox>,
+pub(super) struct RunningWorker {
+    pub(super) inbox: Arc<Inbox>,
     limiter: Option<Arc<AttemptLimiter>>,
     commands: mpsc::Sender<WorkerCommand>,
     standing: watch::Receiver<WorkerStanding>,
@@ -74,7 +74,7 @@ impl Dispatch {
         Self { context, table: Table::new(), followed, workers, pending }
     }
 
-    fn workers(&self) -> RwLockReadGuard<'_, BTreeMap<SubscriptionId, RunningWorker>> {
+    pub(super) fn workers(&self) -> RwLockReadGuard<'_, BTreeMap<SubscriptionId, RunningWorker>> {
         self.workers.read().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -240,17 +240,17 @@ impl Handshakes {
         let reason = |kept: &PendingHandshake| reason(words.as_deref(), kept);
         let noted = parts.subscription_service.not_proved(subscription, after, reason).await?;
         let Some(kept) = noted.handshake.as_ref() else { return Ok(noted) };
-        let (id, attempt) = (&noted.id, kept.attempts);
+        let (id, shown, attempt) = (&noted.id, noted.shown(), kept.attempts);
         if let Some(error) = words.as_deref() {
             tracing::info!(
                 subscription.id = %id,
                 error,
-                "The sink of subscription {id} has not proved itself in attempt {attempt}",
+                "The sink of subscription {shown} has not proved itself in attempt {attempt}",
             );
         } else {
             tracing::info!(
                 subscription.id = %id,
-                "The sink of subscription {id} has taken the challenge in attempt {attempt}; its consumer \
+                "The sink of subscription {shown} has taken the challenge in attempt {attempt}; its consumer \
                  has to answer",
             );
         }
@@ -272,7 +272,7 @@ fn tell_of_trouble(subscription: &Subscription, error: &SubscriptionServiceError
     tracing::error!(
         subscription.id = %subscription.id,
         error = %error_chain(error),
-        "What came of the handshake of subscription {} could not be kept", subscription.id,
+        "What came of the handshake of subscription {} could not be kept", subscription.shown(),
     );
 }
 

@@ -219,27 +219,27 @@ impl AttemptLimiter {
             return;
         }
         let subscription = Arc::clone(&self.state().subscription);
-        let id = &subscription.id;
+        let (id, shown) = (&subscription.id, subscription.shown());
         match change {
             Some(BreakerChange::Opened { until, again: false }) => {
                 tracing::warn!(
                     subscription.id = %id,
-                    "The sink of subscription {id} does not answer well; no attempts before {until}",
+                    "The sink of subscription {shown} does not answer well; no attempts before {until}",
                 );
                 let subscription = Arc::clone(&subscription);
                 self.sinks.tell(DeliverySignal::SinkLeftAlone { subscription, until });
             }
             Some(BreakerChange::Opened { until, again: true }) => tracing::info!(
                 subscription.id = %id,
-                "The sink of subscription {id} is still not well; no attempts before {until}",
+                "The sink of subscription {shown} is still not well; no attempts before {until}",
             ),
             Some(BreakerChange::Probing) => tracing::info!(
                 subscription.id = %id,
-                "One attempt finds out whether the sink of subscription {id} is well again",
+                "One attempt finds out whether the sink of subscription {shown} is well again",
             ),
             Some(BreakerChange::Closed) => tracing::info!(
                 subscription.id = %id,
-                "The sink of subscription {id} is well again",
+                "The sink of subscription {shown} is well again",
             ),
             None => {}
         }

@@ -20,6 +20,7 @@ pub(crate) struct Pulled {
     pub(crate) standing: watch::Receiver<WorkerStanding>,
     pub(crate) end: JoinHandle<()>,
     pub(super) followed: Arc<Followed>,
+    pub(super) inbox: Arc<Inbox>,
     _changes: watch::Sender<Arc<Subscription>>,
 }
 
@@ -38,7 +39,7 @@ pub(crate) async fn start_pulled(stage: &Stage) -> Pulled {
     let followed = Arc::new(Followed::default());
     let inbox = Arc::new(Inbox::new(Arc::clone(&followed)));
     let (serving, standing) =
-        ServedSubscription::new(Arc::new(context), served, inbox, receiver, &kept);
+        ServedSubscription::new(Arc::new(context), served, Arc::clone(&inbox), receiver, &kept);
     let end = stage.tasks.spawn(serving.run(kept));
-    Pulled { ack_state, commands, standing, end, followed, _changes: changes }
+    Pulled { ack_state, commands, standing, end, followed, inbox, _changes: changes }
 }

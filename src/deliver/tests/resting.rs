@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::ambient::Clock as _;
+use crate::deliver::dispatch::tell_moved;
 use crate::deliver::tests::couriers::start;
 use crate::deliver::tests::pulled::start_pulled;
 use crate::deliver::tests::stage::{Recorder, Stage, settle, until};
-use crate::deliver::worker::{Followed, WorkerStanding};
+use crate::deliver::worker::{Followed, Inbox, WorkerStanding};
 use crate::eventlog::{Log as _, Position};
 
 /// What is not for a worker moves nothing until it is told, however long that is not.
 async fn rests_until_told(
     stage: &Stage,
-    followed: &Arc<Followed>,
+    (followed, inbox): (&Arc<Followed>, &Arc<Inbox>),
     standing: &watch::Receiver<WorkerStanding>,
 ) {
     let scanned = || standing.borrow().scanned;
@@ -31,14 +33,24 @@ async fn rests_until_told(
     }
     assert_eq!(scanned(), before, "it was woken for nothing");
 
-    let (told, clock) = (Arc::clone(followed), stage.clock.clone());
-    let telling = tokio::spawn(async move { told.tell(&clock).await });
-    settle().await;
-    stage.clock.advance(Duration::from_secs(4));
-    settle().await;
-    assert_eq!(scanned(), before, "it is told now and then, and not of each entry");
-    stage.clock.advance(Duration::from_secs(1));
-    until("its cursor has moved", || scanned() == after).await;
+    let (of, inboxes, clock) = (Arc::clone(followed), vec![Arc::clone(inbox)], stage.clock.clone());
+    let telling = tokio::spawn(async move { tell_moved(&of, || inboxes.clone(), &clock).await });
+    until("its cursor has moved", || {
+        stage.clock.advance(Duration::from_millis(50));
+        scanned() == after
+    })
+    .await;
+
+    // It is told now and then, and not of each entry.
+    let (told, next) = (stage.clock.now(), Position(after.0 + 1));
+    stage.append(&["nor this"]).await;
+    followed.advance(next);
+    until("its cursor has moved again", || {
+        stage.clock.advance(Duration::from_millis(50));
+        scanned() == next
+    })
+    .await;
+    assert!(stage.clock.now().since(told) >= Duration::from_secs(4), "it is told too often");
     telling.abort();
 }
 
@@ -49,7 +61,7 @@ async fn a_courier_rests_until_the_log_has_moved() {
     let working = start(&stage, &recorder).await;
     until("it is delivered", || working.standing.borrow().settled == Position(1)).await;
 
-    rests_until_told(&stage, &working.followed, &working.standing).await;
+    rests_until_told(&stage, (&working.followed, &working.inbox), &working.standing).await;
 }
 
 #[tokio::test]
@@ -58,5 +70,5 @@ async fn a_pull_worker_rests_until_the_log_has_moved() {
     let pulled = start_pulled(&stage).await;
 
     // Nothing waits to be fetched.
-    rests_until_told(&stage, &pulled.followed, &pulled.standing).await;
+    rests_until_told(&stage, (&pulled.followed, &pulled.inbox), &pulled.standing).await;
 }

@@ -57,8 +57,6 @@ pub struct Courier<'a> {
     pub(super) limiter: Arc<AttemptLimiter>,
     /// Tells of changes of the sink's health.
     health: watch::Receiver<u64>,
-    /// Tells that the log has moved past what is not for it.
-    log_moved: watch::Receiver<()>,
     /// What the limiter makes it wait for.
     waiting: Option<Wait>,
     /// What the matches of replays wait for.
@@ -98,7 +96,6 @@ impl<'a> Courier<'a> {
         (cursor, waiting): KeptDeliveries,
     ) -> Box<Self> {
         let progress = Progress::resume(cursor);
-        let log_moved = inbox.log_moved();
         let mut retries = Retries::default();
         for retry in waiting {
             retries.insert(retry);
@@ -120,7 +117,6 @@ impl<'a> Courier<'a> {
             in_flight,
             health: limiter.watch(),
             limiter,
-            log_moved,
             waiting: None,
             replays_waiting: None,
             was_again: false,
@@ -140,8 +136,7 @@ impl<'a> Courier<'a> {
         self.recall_failures().await;
         loop {
             self.fill().await;
-            let rests = self.rests();
-            let wake = if rests { REST } else { self.wake_after() };
+            let wake = if self.rests() { REST } else { self.wake_after() };
             tokio::select! {
                 () = stopping.cancelled() => break,
                 command = self.ends.commands.recv() => match command {
@@ -159,7 +154,6 @@ impl<'a> Courier<'a> {
                 () = self.unwritten.written(&self.subscription.id) => {}
                 // The sender lives as long as the limiter.
                 Ok(()) = self.health.changed() => {}
-                Ok(()) = self.log_moved.changed(), if rests => {}
                 () = self.context.clock.sleep(wake) => {}
             }
         }
@@ -170,7 +164,7 @@ impl<'a> Courier<'a> {
         self.note();
     }
 
-    /// Whether nothing is to be done before something comes or the log moves.
+    /// Whether nothing is to be done before something comes or it is told that the log has moved.
     fn rests(&self) -> bool {
         let is_at_head = self.progress.scanned() >= self.context.store.log.head();
         let waits = self.waiting.is_some() || self.replays_waiting.is_some();

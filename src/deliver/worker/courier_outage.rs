@@ -22,7 +22,8 @@ impl Courier<'_> {
         else {
             tracing::warn!(
                 subscription.id = %id,
-                "The attempts of subscription {id} cannot be read; its failures are counted anew",
+                "The attempts of subscription {} cannot be read; its failures are counted anew",
+                self.subscription.shown(),
             );
             return;
         };

@@ -61,7 +61,7 @@ impl Expiry {
             has_more: false,
             ahead: VecDeque::new(),
             counted: Position::START,
-            page: LogPage::default(),
+            page: LogPage::long(),
         }
     }
 

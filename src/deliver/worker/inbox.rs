@@ -4,11 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
-use crate::ambient::Clock;
 use crate::eventlog::{Entry, Position};
 
 /// Entries that an inbox holds; a courier that has more to do reads the log itself.
@@ -17,15 +15,11 @@ const CAPACITY: usize = 512;
 /// For so many matches room is kept when all are taken, for most come one by one.
 const ROOM_KEPT: usize = 16;
 
-/// How often workers that rest hear that the log has moved, at the most.
-const MOVED_TICK: Duration = Duration::from_secs(5);
-
 /// How far the follower has matched the log for every subscription that is not behind.
 #[derive(Debug, Default)]
 pub struct Followed {
     position: AtomicU64,
     advanced: Notify,
-    moved: watch::Sender<()>,
 }
 
 impl Followed {
@@ -40,14 +34,11 @@ impl Followed {
         Position(self.position.load(Ordering::Acquire))
     }
 
-    /// Tells workers that rest, now and then, that the log has moved: their cursors are to move past what
-    /// is not for them. Where the log stands still they cost nothing.
-    pub async fn tell(&self, clock: &dyn Clock) {
-        loop {
-            self.advanced.notified().await;
-            clock.sleep(MOVED_TICK).await;
-            self.moved.send_replace(());
-        }
+    /// Waits until the log was followed further than it was when this was asked last.
+    ///
+    /// Cancel safe.
+    pub async fn advanced(&self) {
+        self.advanced.notified().await;
     }
 }
 
@@ -163,9 +154,9 @@ impl Inbox {
         state.entries = VecDeque::new();
     }
 
-    /// Hears now and then that the log has moved past what was put.
-    pub fn log_moved(&self) -> watch::Receiver<()> {
-        self.followed.moved.subscribe()
+    /// Has the worker look how far the log was followed, though nothing was put.
+    pub fn look(&self) {
+        self.arrived.notify_one();
     }
 
     /// Waits until something was put, or the courier was sent back to the log.

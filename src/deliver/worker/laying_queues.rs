@@ -25,7 +25,7 @@ pub(super) async fn lay_queues(
             Err(error) => tracing::error!(
                 subscription.id = %subscription.id,
                 error = &error as &dyn std::error::Error,
-                "Cannot read what waits for subscription {}; trying again", subscription.id,
+                "Cannot read what waits for subscription {}; trying again", subscription.shown(),
             ),
         }
         context.clock.sleep(AFTER_FAILURE).await;

@@ -9,29 +9,40 @@ use crate::deliver::worker::DeliveryContext;
 use crate::deliver::worker::background::Background;
 use crate::eventlog::{Entry, LogError, Page, Position};
 
-/// A worker that is behind has a long way to go.
-const PAGE: Page = Page { items: 1024, bytes: 1024 * 1024 };
-
 type Entries = Result<Vec<Arc<Entry>>, LogError>;
 
 /// The page that is read, or was read and is not taken yet.
-#[derive(Default)]
 pub(super) struct LogPage {
+    size: Page,
     after: Position,
     entries: Background<Entries>,
 }
 
 impl LogPage {
+    /// Of a worker that looks for matches: one that is behind has a long way to go.
+    pub(super) fn long() -> Self {
+        Self::of(Page { items: 1024, bytes: 1024 * 1024 })
+    }
+
+    /// Of what is given up together.
+    pub(super) fn short() -> Self {
+        Self::of(Page::default())
+    }
+
+    fn of(size: Page) -> Self {
+        Self { size, after: Position::START, entries: Background::Idle }
+    }
+
     /// Takes the page after a place; nothing before it is read, which begins here.
     pub(super) fn after(&mut self, context: &DeliveryContext, place: Position) -> Option<Entries> {
         if self.after != place {
             self.entries.forget();
         }
         if self.entries.is_idle() {
-            let log = Arc::clone(&context.store.log);
+            let (log, size) = (Arc::clone(&context.store.log), self.size);
             self.after = place;
             self.entries.begin(&context.tasks, async move {
-                let read = guarded(log.read(place, PAGE)).await;
+                let read = guarded(log.read(place, size)).await;
                 // A read that panicked has failed.
                 read.unwrap_or(Err(LogError::Broken))
             });

@@ -54,7 +54,7 @@ struct UndecidedEntry {
 impl MatchSource {
     /// Starts after `known`.
     pub(super) fn new(context: Arc<DeliveryContext>, inbox: Arc<Inbox>, known: Position) -> Self {
-        let (queue, page) = (VecDeque::new(), LogPage::default());
+        let (queue, page) = (VecDeque::new(), LogPage::long());
         Self { context, inbox, queue, known, has_more: false, page, undecided: None }
     }
 
@@ -181,7 +181,7 @@ impl MatchSource {
                 tracing::error!(
                     subscription.id = %subscription.id,
                     error = &error as &dyn std::error::Error,
-                    "Cannot read the log for subscription {}", subscription.id,
+                    "Cannot read the log for subscription {}", subscription.shown(),
                 );
                 return false;
             }

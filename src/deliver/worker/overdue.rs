@@ -29,7 +29,7 @@ pub(super) struct Overdue {
 impl Overdue {
     /// Looks at once.
     pub(super) fn new() -> Self {
-        Self { next: NextCheck::at_once(), page: LogPage::default() }
+        Self { next: NextCheck::at_once(), page: LogPage::short() }
     }
 
     /// Is ready once what waits is read.

@@ -64,14 +64,15 @@ impl<'a> PullWorker<'a> {
         let stopping = self.context.tasks.stopping().clone();
         self.skip_ahead().await;
         let (context, inbox) = (Arc::clone(&self.context), Arc::clone(&self.inbox));
-        let mut log_moved = inbox.log_moved();
         let mut match_source = MatchSource::new(context, inbox, self.place.position);
         loop {
             // On the heap while it lasts: most workers are idle, and keep no room for it.
             let more = Box::pin(self.look(&mut match_source)).await;
-            let rests = !more && self.rests();
-            let wake = if rests { REST } else { TICK };
-            let wake = if more { Duration::ZERO } else { wake };
+            let wake = match more {
+                true => Duration::ZERO,
+                false if self.rests() => REST,
+                false => TICK,
+            };
             tokio::select! {
                 () = stopping.cancelled() => break,
                 command = self.ends.commands.recv() => match command {
@@ -86,13 +87,12 @@ impl<'a> PullWorker<'a> {
                 }) => {}
                 () = self.unwritten.written(&self.subscription.id) => {}
                 () = self.ack_state.change() => {}
-                Ok(()) = log_moved.changed(), if rests => {}
                 () = self.context.clock.sleep(wake) => {}
             }
         }
     }
 
-    /// Whether nothing is to be done before something comes or the log moves.
+    /// Whether nothing is to be done before something comes or it is told that the log has moved.
     fn rests(&self) -> bool {
         let is_at_head = self.place.position >= self.context.store.log.head();
         let has_open = self.ack_state.settled() < self.place.position;
@@ -202,7 +202,7 @@ impl<'a> PullWorker<'a> {
                 tracing::error!(
                     subscription.id = %self.subscription.id,
                     error = &error as &dyn std::error::Error,
-                    "Events of subscription {} cannot be given up", self.subscription.id,
+                    "Events of subscription {} cannot be given up", self.subscription.shown(),
                 );
                 false
             }

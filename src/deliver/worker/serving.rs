@@ -64,10 +64,10 @@ impl ServedSubscription {
         let (mut backoff, mut changes) = (RestartBackoff::default(), self.subscription.clone());
         while guarded(self.work(kept)).await.is_err() {
             let pause = backoff.after_panic(self.context.clock.now());
-            let id = self.id();
+            let (id, shown) = self.names();
             tracing::error!(
                 subscription.id = %id,
-                "The worker of subscription {id} panicked; it begins anew in {pause:?} from what is kept",
+                "The worker of subscription {shown} panicked; it begins anew in {pause:?} from what is kept",
             );
             kept = tokio::select! {
                 kept = Box::pin(self.take_up(pause)) => kept,
@@ -82,6 +82,11 @@ impl ServedSubscription {
 
     fn id(&self) -> SubscriptionId {
         self.subscription.borrow().id.clone()
+    }
+
+    /// Its id, and what people call it.
+    fn names(&self) -> (SubscriptionId, String) {
+        (self.id(), self.subscription.borrow().shown())
     }
 
     async fn work(&mut self, kept: KeptDeliveries) {
@@ -114,11 +119,11 @@ impl ServedSubscription {
             match self.kept().await {
                 Ok(kept) => return kept,
                 Err(error) => {
-                    let id = self.id();
+                    let (id, shown) = self.names();
                     tracing::error!(
                         subscription.id = %id,
                         error = &error as &dyn std::error::Error,
-                        "Cannot read what is kept of subscription {id}; trying again",
+                        "Cannot read what is kept of subscription {shown}; trying again",
                     );
                     self.context.clock.sleep(AFTER_FAILURE).await;
                 }

@@ -31,7 +31,7 @@ pub(super) struct Withholding {
 impl Withholding {
     /// Looks at everything, at once.
     pub(super) fn new() -> Self {
-        Self { is_due: true, reached: None, page: LogPage::default(), returned: Background::Idle }
+        Self { is_due: true, reached: None, page: LogPage::short(), returned: Background::Idle }
     }
 
     /// Is ready once what is looked at next is read, or what was brought back is looked at.

@@ -141,7 +141,6 @@ async fn run_out(stage: &Stage, running: &Running, step: Duration) -> u32 {
     steps
 }
 
-/// Lets the runner do all that it can do now: everything around it answers at once.
 fn counted(matched: u64) -> ReplayCounts {
     ReplayCounts { matched, ..ReplayCounts::default() }
 }
