@@ -43,6 +43,7 @@ mod quarantine;
 mod quarantine_size;
 mod receipt_keys;
 mod receipts;
+mod read_back;
 mod record;
 mod registry;
 mod retention;

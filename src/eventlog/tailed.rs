@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::event::{EventId, SubscriptionId};
+use crate::eventlog::read_back::ReadBack;
 use crate::eventlog::{
     Aged, Appended, DiskLevel, Draft, Entry, Extent, Log, LogError, LowWatermark, Observed, Page,
     Position, Retention, Tail, Trimmed,
@@ -19,6 +20,8 @@ use crate::eventlog::{
 pub struct Tailed {
     below: Arc<dyn Log>,
     tail: Arc<Tail>,
+    /// What was read from below and is still held.
+    read_back: ReadBack,
     /// Whether every new entry enters it below.
     is_fed: bool,
 }
@@ -28,7 +31,7 @@ impl Tailed {
     pub fn over(below: Arc<dyn Log>, bytes: usize) -> Arc<Self> {
         let tail = Arc::new(Tail::new(bytes));
         let is_fed = below.feed(Arc::clone(&tail));
-        Arc::new(Self { below, tail, is_fed })
+        Arc::new(Self { below, tail, read_back: ReadBack::default(), is_fed })
     }
 
     /// Refuses a page with a hole above the low watermark, when that is as new as the page.
@@ -89,6 +92,11 @@ impl Log for Tailed {
         if let Some(recent) = recent {
             return Ok(recent);
         }
+        // What retention has passed may be gone below.
+        let is_there = after >= self.low_watermark().position;
+        if let Some(held) = self.read_back.read(after, page).filter(|_| is_there) {
+            return Ok(held);
+        }
         let head = self.head();
         let read = self.below.read(after, page).await?;
         if !self.is_fed {
@@ -97,7 +105,7 @@ impl Log for Tailed {
             }
             self.tail.join(&read, head);
         }
-        Ok(read)
+        Ok(self.read_back.share(read))
     }
 
     async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, LogError> {

@@ -38,7 +38,9 @@ pub async fn tell_moved(
         let pause = MOVED_TICK / u32::try_from(groups.len()).unwrap_or(1).max(1);
         for group in groups {
             clock.sleep(pause).await;
-            group.iter().for_each(|inbox| inbox.look());
+            for inbox in group {
+                inbox.look();
+            }
         }
         // The first round is for what was not told before this began anew.
         followed.advanced().await;

@@ -34,7 +34,8 @@ async fn rests_until_told(
     assert_eq!(scanned(), before, "it was woken for nothing");
 
     let (of, inboxes, clock) = (Arc::clone(followed), vec![Arc::clone(inbox)], stage.clock.clone());
-    let telling = tokio::spawn(async move { tell_moved(&of, || inboxes.clone(), &clock).await });
+    let telling =
+        stage.tasks.spawn(async move { tell_moved(&of, || inboxes.clone(), &clock).await });
     until("its cursor has moved", || {
         stage.clock.advance(Duration::from_millis(50));
         scanned() == after

@@ -21,7 +21,7 @@ pub(super) struct LogPage {
 impl LogPage {
     /// Of a worker that looks for matches: one that is behind has a long way to go.
     pub(super) fn long() -> Self {
-        Self::of(Page { items: 1024, bytes: 1024 * 1024 })
+        Self::of(Page { items: 512, bytes: 512 * 1024 })
     }
 
     /// Of what is given up together.
