@@ -241,7 +241,7 @@ async fn states(
     let all = service.seen((&BTreeSet::new(), true), None).await.map_err(problem)?;
     let mut wanting = service.concerned(all, entry, 0).await?.to_explain;
     // Who could not hear it takes nobody's place.
-    wanting.retain(|one| one.could_hear(entry));
+    wanting.retain(|one| one.epoch_at(entry.position).is_none() || one.could_hear(entry));
     wanting.truncate(MOST_COUNTED);
     let told = service.explain(&wanting, (entry.event.id, Some(entry))).await.map_err(problem)?;
     let mut states = BTreeMap::new();

@@ -153,7 +153,7 @@ pub async fn start(
     let change = async { services.replays.start(&subscription, &request).await.map_err(problem) };
     let made = |replay: &Replay| Some(format!("replays/{}", replay.id));
     let replay = actor.make(&services, planned, Box::pin(change), made).await?;
-    // Since it began nothing of its range goes, so this is exact.
+    // Since it began nothing of its range goes.
     let shown = ShownReplay { dropped_through: dropped(), ..ShownReplay::of(&replay) };
     tracing::info!(
         caller.id = %caller.id(),

@@ -13,19 +13,25 @@ pub(super) fn hide_secret(text: &str, mistake: &mut Diagnostic) {
         .chain(&place)
         .any(|line| ["secret", "pass", "access-key"].iter().any(|word| line.contains(word)));
     // What stands at `keys` itself is no setting of it.
-    let at = place.iter().take(2).find_map(|line| name_on(line));
-    if is_named || at == Some("keys") {
+    let names = place.iter().take(2).map(|line| names_on(line)).find(|names| !names.is_empty());
+    let is_at_keys = names.is_some_and(|names| names.contains(&"keys"));
+    // A user name, a password or a query.
+    let is_address = told.iter().any(|it| it.contains("://") && it.contains(['@', '?']));
+    if is_named || is_at_keys || is_address {
         mistake.excerpt.clear();
     }
 }
 
-/// The name of the setting that begins on a line, also where the settings are JSON.
-fn name_on(line: &str) -> Option<&str> {
-    let line = line.trim_start_matches(|c: char| c.is_whitespace() || "-{[,".contains(c));
-    let (name, value) = line.split_once(':')?;
-    let is_quoted = name.ends_with(['"', '\'']);
-    let ends = value.is_empty() || value.starts_with(char::is_whitespace);
-    (is_quoted || ends).then(|| name.trim_matches(['"', '\'']))
+/// The names of the settings on a line, also where the settings are JSON.
+fn names_on<'line>(line: &'line str) -> Vec<&'line str> {
+    let quotes = ['"', '\''];
+    let name_of = |part: &'line str| {
+        let (name, value) = part.split_once(':')?;
+        let name = name.trim_start_matches(['-', ' ', '\t']).trim_end();
+        let ends = value.is_empty() || value.starts_with(char::is_whitespace);
+        (ends || name.ends_with(quotes)).then(|| name.trim_matches(quotes).trim())
+    };
+    line.split(['{', '[', ',']).filter_map(name_of).collect()
 }
 
 /// A line, counted from 1, and those that it stands below, nearest first, by its indentation or by brackets

@@ -34,12 +34,12 @@ pub struct LogLimits {
 }
 
 impl Default for LogLimits {
-    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk, 80 and 92 percent, receipts and actions for 400
+    /// 32 MiB waiting, 4 MiB of tail, 256 MiB of disk, 80 and 92 percent, receipts and actions for 400
     /// days, 100,000 actions of a caller.
     fn default() -> Self {
         Self {
             waiting_bytes: 32 * 1024 * 1024,
-            tail_bytes: 16 * 1024 * 1024,
+            tail_bytes: 4 * 1024 * 1024,
             reserve_bytes: 256 * 1024 * 1024,
             warn_percent: 80,
             refuse_percent: 92,

@@ -1,5 +1,5 @@
 //! Entries that were read from the log below and that someone still works on: who reads the same meanwhile
-//! shares them, with their parsed data.
+//! shares them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

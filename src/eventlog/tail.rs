@@ -7,9 +7,6 @@ use crate::event::EventId;
 use crate::eventlog::page::Filling;
 use crate::eventlog::{Entry, Page, Position};
 
-/// What the tree of an event's data takes, next to its text.
-const TREE: usize = 4;
-
 /// A run of entries without gaps that ends at the head, or near it, bounded by bytes.
 #[derive(Debug)]
 pub struct Tail {
@@ -67,7 +64,7 @@ impl Tail {
     pub(super) fn drop_through(&self, position: Position) {
         let mut run = self.run.write().unwrap_or_else(PoisonError::into_inner);
         while let Some(oldest) = run.entries.pop_front_if(|entry| entry.position <= position) {
-            run.bytes -= held_bytes(&oldest);
+            run.bytes -= oldest.weight();
         }
     }
 
@@ -111,22 +108,17 @@ impl TailRun {
     }
 
     fn push(&mut self, entry: Arc<Entry>) {
-        self.bytes += held_bytes(&entry);
+        self.bytes += entry.weight();
         self.entries.push_back(entry);
     }
 
     fn shrink(&mut self, limit: usize) {
         while self.bytes > limit && self.entries.len() > 1 {
             if let Some(oldest) = self.entries.pop_front() {
-                self.bytes -= held_bytes(&oldest);
+                self.bytes -= oldest.weight();
             }
         }
     }
-}
-
-/// What an entry takes once followers have matched it, and its data is parsed.
-fn held_bytes(entry: &Entry) -> usize {
-    entry.weight() + TREE * entry.event.data.text().len()
 }
 
 #[cfg(test)]
@@ -142,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_tail_forgets_the_oldest_first_and_says_when_it_cannot_tell() {
-        let tail = Tail::new(held_bytes(&entry(1)) * 3);
+        let tail = Tail::new(entry(1).weight() * 3);
         assert!(tail.read(Position::START, Page::default()).is_none());
 
         tail.extend((1..=5).map(entry));

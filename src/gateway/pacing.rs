@@ -25,7 +25,7 @@ const ALL: u32 = 1_000;
 const STEP: u32 = 25;
 /// Of so many producers a request is taken between two looks who have not asked for so many looks.
 const MOST_SPARED: u32 = 16;
-const RARE: u64 = 4;
+const RARE: u64 = 3;
 /// Turns that are waited for to learn how long one takes.
 const TURNS: u32 = 4;
 /// From which share of the time on its threads the gateway is busy, in hundredths.
@@ -257,7 +257,6 @@ mod tests {
         for look in 0..12 {
             let of_much = (0..1_000).filter(|_| pacing.takes(Some(&much))).count();
             assert_eq!(of_much, if look == 0 { 51 } else { 50 });
-            // Once a second.
             if look % RARE == 0 {
                 assert!(pacing.takes(Some(&rarely)));
             }

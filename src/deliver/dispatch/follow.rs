@@ -42,6 +42,7 @@ pub async fn tell_moved(
                 inbox.look();
             }
         }
+        drop(inboxes);
         // The first round is for what was not told before this began anew.
         followed.advanced().await;
     }
