@@ -35,8 +35,9 @@ const IDLE: Duration = Duration::from_secs(4);
 const CONNECTIONS: u64 = 64;
 /// Producers that send at a given rate.
 const PACED: u32 = 16;
-/// Subscriptions of a gateway that does nothing, and how long it is looked at.
-const RESTING: (u64, Duration) = (1_000, Duration::from_secs(20));
+/// Sinks of a gateway that does nothing, and the subscriptions of each; how long it is looked at.
+const RESTING: (u64, u64) = (20, 50);
+const REST: Duration = Duration::from_secs(20);
 /// To how many consumers an event goes.
 const FAN_OUTS: [u64; 3] = [0, 1, 10];
 
@@ -157,14 +158,18 @@ fn serve((sinks, subscriptions): (u64, u64)) -> Serving {
     let key = String::from_utf8(added.stdout).unwrap().trim().to_owned();
     let served = command(&["serve"]).stdout(Stdio::null()).spawn().unwrap();
     let process = Process(served);
-    let operator = Operator::of(&ground, &key);
-    operator.wait_until_ready();
+    Operator::of(&ground, &key).wait_until_ready();
     let sinks: Vec<CountingSink> = (0..sinks).map(|_| CountingSink::start()).collect();
-    for (at, sink) in sinks.iter().enumerate() {
-        for number in 0..subscriptions {
-            operator.subscribe(&format!("consumer-{at}-{number}"), sink);
+    thread::scope(|scope| {
+        for (at, sink) in sinks.iter().enumerate() {
+            let operator = Operator::of(&ground, &key);
+            scope.spawn(move || {
+                for number in 0..subscriptions {
+                    operator.subscribe(&format!("consumer-{at}-{number}"), sink);
+                }
+            });
         }
-    }
+    });
     Serving { ground, process, key, sinks }
 }
 
@@ -218,15 +223,15 @@ fn latency() {
 
 /// What a gateway costs that does nothing, in milliseconds of processor per second.
 fn resting() {
-    let (subscriptions, span) = RESTING;
-    let Serving { process: Process(child), .. } = &serve((1, subscriptions));
+    let Serving { process: Process(child), .. } = &serve(RESTING);
     thread::sleep(IDLE);
     let before = Usage::of(child.id());
-    thread::sleep(span);
+    thread::sleep(REST);
     let used = Usage::of(child.id()).since(&before);
     println!(
-        "{subscriptions} subscriptions that rest: {:.1} ms of processor per second   target 2 ms; {:.1} MiB",
-        used.cpu.as_secs_f64() * 1e3 / span.as_secs_f64(),
+        "{} subscriptions that rest: {:.1} ms of processor per second   target 2 ms; {:.1} MiB",
+        RESTING.0 * RESTING.1,
+        used.cpu.as_secs_f64() * 1e3 / REST.as_secs_f64(),
         used.resident as f64 / 1024.0,
     );
 }
