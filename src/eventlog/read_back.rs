@@ -30,8 +30,8 @@ impl ReadBack {
     pub(super) fn read(&self, after: Position, page: Page) -> Option<Vec<Arc<Entry>>> {
         let held = self.held();
         let (mut taken, mut entries) = (Filling::new(page), Vec::new());
-        let mut expected = after.0 + 1;
-        for (position, entry) in held.entries.range(Position(expected)..) {
+        let first = after.0 + 1;
+        for (expected, (position, entry)) in (first..).zip(held.entries.range(Position(first)..)) {
             // What is not there was dropped, or is to be read.
             let entry = entry.upgrade().filter(|_| position.0 == expected)?;
             if !taken.accepts(entry.weight()) {
@@ -41,7 +41,6 @@ impl ReadBack {
             if taken.is_full() {
                 return Some(entries);
             }
-            expected += 1;
         }
         None
     }
@@ -61,13 +60,11 @@ impl ReadBack {
 
 impl Held {
     fn share(&mut self, read: Arc<Entry>) -> Arc<Entry> {
-        match self.entries.get(&read.position).and_then(Weak::upgrade) {
-            Some(held) => held,
-            None => {
-                self.entries.insert(read.position, Arc::downgrade(&read));
-                read
-            }
+        if let Some(held) = self.entries.get(&read.position).and_then(Weak::upgrade) {
+            return held;
         }
+        self.entries.insert(read.position, Arc::downgrade(&read));
+        read
     }
 }
 
