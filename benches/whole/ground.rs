@@ -138,6 +138,7 @@ keys: { directory: keys }
 delivery:
   parallel: 64
   egress: { allow: [127.0.0.0/8], plain-http: [127.0.0.0/8] }
+api: { caller-rate: 100000000 }
 logging: { filter: error }
 ";
 
