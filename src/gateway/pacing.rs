@@ -28,6 +28,8 @@ const MOST_SPARED: u32 = 16;
 const RARE: u64 = 3;
 /// Turns that are waited for to learn how long one takes.
 const TURNS: u32 = 4;
+/// For so many looks in a row the gateway is not busy before it is forgotten who waits.
+const MOST_QUIET: u32 = 8;
 /// From which share of the time on its threads the gateway is busy, in hundredths.
 const BUSY: u128 = 80;
 
@@ -80,12 +82,12 @@ impl Pacing {
         self.share.load(Ordering::Relaxed)
     }
 
-    /// Takes less while what waits does so for too long and for no shorter than before.
-    fn follow(&self, waits: Duration, before: Duration) {
+    /// Takes less while the gateway is busy and what waits does so for too long and for no shorter than before.
+    fn follow(&self, (waits, before): (Duration, Duration), is_busy: bool) {
         let share = self.share();
         let next = if self.patience.is_none_or(|patience| waits <= patience) {
             (share + STEP).min(ALL)
-        } else if waits + TICK / 10 > before {
+        } else if is_busy && waits + TICK / 10 > before {
             (share * 9 / 10).max(LEAST)
         } else {
             share
@@ -119,19 +121,21 @@ impl Lately {
 pub(super) async fn pace(services: &Services, dispatch: &Dispatch, pacing: &Arc<Pacing>) {
     let (mut busy, mut waiting) = (BusyTime::new(), WaitingMatches::default());
     let share = services.metrics.gauge(Metric::AdmittedShare, &[]);
-    let mut before = Duration::ZERO;
+    let (mut before, mut quiet) = (Duration::ZERO, MOST_QUIET);
     loop {
         share.set(f64::from(pacing.share()) / f64::from(ALL));
         services.clock.sleep(TICK).await;
         let now = services.clock.now();
-        // Who waits is not asked for where the gateway has time.
-        let waits = if busy.is_busy() {
+        let is_busy = busy.is_busy();
+        quiet = if is_busy { 0 } else { quiet.saturating_add(1) };
+        // Who waits is not asked for where the gateway has had time for a while.
+        let waits = if quiet < MOST_QUIET {
             waiting.longest(dispatch.waiting_for_gateway(step().await), now)
         } else {
             waiting = WaitingMatches::default();
             Duration::ZERO
         };
-        pacing.follow(waits, before);
+        pacing.follow((waits, before), is_busy);
         before = waits;
     }
 }
@@ -220,22 +224,24 @@ mod tests {
         let pacing = Pacing::new(Some(Duration::from_secs(2)));
         let seconds = Duration::from_secs;
         assert_eq!(taken(&pacing), 1_000);
-        pacing.follow(seconds(2), seconds(1));
+        pacing.follow((seconds(2), seconds(1)), true);
         assert_eq!(taken(&pacing), 1_000, "it may wait for so long");
+        pacing.follow((seconds(3), seconds(2)), false);
+        assert_eq!(taken(&pacing), 1_000, "the gateway has time");
 
-        pacing.follow(seconds(3), seconds(2));
+        pacing.follow((seconds(3), seconds(2)), true);
         assert_eq!(taken(&pacing), 900);
-        pacing.follow(seconds(3), seconds(3));
+        pacing.follow((seconds(3), seconds(3)), true);
         assert_eq!(taken(&pacing), 810);
-        pacing.follow(seconds(3), seconds(4));
+        pacing.follow((seconds(3), seconds(4)), true);
         assert_eq!(taken(&pacing), 810);
         for _ in 0..100 {
-            pacing.follow(seconds(9), seconds(8));
+            pacing.follow((seconds(9), seconds(8)), true);
         }
         assert_eq!(taken(&pacing), 50, "nobody is shut out");
 
         for _ in 0..38 {
-            pacing.follow(seconds(1), seconds(1));
+            pacing.follow((seconds(1), seconds(1)), true);
         }
         assert_eq!(taken(&pacing), 1_000);
     }
@@ -260,7 +266,7 @@ mod tests {
             if look % RARE == 0 {
                 assert!(pacing.takes(Some(&rarely)));
             }
-            pacing.follow(Duration::from_secs(9), Duration::from_secs(8));
+            pacing.follow((Duration::from_secs(9), Duration::from_secs(8)), true);
         }
     }
 
@@ -277,7 +283,7 @@ mod tests {
 
         assert!((60..=70).contains(&taken), "{taken}");
         for _ in 0..RARE {
-            pacing.follow(Duration::from_secs(9), Duration::from_secs(8));
+            pacing.follow((Duration::from_secs(9), Duration::from_secs(8)), true);
         }
         assert!(pacing.lately().asked.is_empty());
     }
