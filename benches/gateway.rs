@@ -35,8 +35,9 @@ const IDLE: Duration = Duration::from_secs(4);
 const CONNECTIONS: u64 = 64;
 /// Producers that send at a given rate.
 const PACED: u32 = 16;
-/// Sinks of a gateway that does nothing, and the subscriptions of each; how long it is looked at.
+/// Sinks of a gateway that does nothing, and the subscriptions of each.
 const RESTING: (u64, u64) = (20, 50);
+/// For how long such a gateway is looked at.
 const REST: Duration = Duration::from_secs(20);
 /// To how many consumers an event goes.
 const FAN_OUTS: [u64; 3] = [0, 1, 10];

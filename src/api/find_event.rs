@@ -9,10 +9,10 @@ use crate::eventlog::{Entry, LowWatermark, Page, Position, QuarantineQuery};
 
 /// The most events that a caller is given to choose from.
 const MOST: usize = 100;
-/// How many pages of events of the same envelope id are looked through, most of which may be others', and how
-/// large one is.
+/// How many pages of events of the same envelope id are looked through, most of which may be others'.
 const MOST_PAGES: usize = 10;
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// Such a page ends at its events, unless these are very large.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Finds the one event that a ULID, an `EventId` of EventBridge or the `id` of a CloudEvent names;
 /// nothing if the log holds none that the caller sees.
@@ -38,7 +38,7 @@ pub(super) async fn find_event(
         if found.len() >= MOST {
             break;
         }
-        let page = Page { items: MOST, bytes: MOST_BYTES };
+        let page = Page { items: MOST, bytes: PAGE_BYTES };
         let some = log.of_envelope(given, after, page).await?;
         let Some(last) = some.last() else { break };
         after = last.position;
@@ -60,11 +60,11 @@ pub(super) fn dropped_through(
     low_watermark: LowWatermark,
     one: EventId,
 ) -> Option<EventId> {
-    let exact = low_watermark.id;
-    let id = if caller.sees_metadata() { exact } else { exact.end_of_minute() };
     if low_watermark == LowWatermark::START {
         return None;
     }
+    let exact = low_watermark.id;
+    let id = if caller.sees_metadata() { exact } else { exact.end_of_minute() };
     // Not whether, either: who asks for many ids would find the exact one.
     LowWatermark { id, ..low_watermark }.is_above(one).then_some(id)
 }

@@ -57,7 +57,7 @@ pub struct Counted {
     /// Always true.
     dry_run: bool,
     /// The newest event that retention has dropped, for consumers the end of its minute, if `from` is not
-    /// after that event: what is dropped is neither counted nor delivered.
+    /// after that: what is dropped is neither counted nor delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped_through: Option<String>,
 }
@@ -100,7 +100,7 @@ pub struct ShownReplay {
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
     /// Told at the start only: the newest event that retention has dropped, for consumers the end of its
-    /// minute, if `from` is not after that event: what is dropped is neither counted nor delivered.
+    /// minute, if `from` is not after that: what is dropped is neither counted nor delivered.
     #[serde(rename = "droppedThrough", skip_serializing_if = "Option::is_none")]
     dropped_through: Option<String>,
 }

@@ -1,9 +1,10 @@
 //! Keeps secrets out of what is told of mistakes in the settings: that is logged, and `GET /settings` says why
 //! a reload was refused.
 
+use crate::config::written::may_have_credentials;
 use crate::event::Diagnostic;
 
-/// Does not show the line of a mistake that may have a secret in it.
+/// Does not show the line of a mistake that may have a secret in it, nor an address that may.
 pub(super) fn hide_secret(text: &str, mistake: &mut Diagnostic) {
     let told = [&mistake.excerpt, &mistake.problem, &mistake.help].map(|it| it.to_lowercase());
     let place = mistake.place.map_or_else(Vec::new, |(line, _)| lines_above(text, line));
@@ -15,10 +16,13 @@ pub(super) fn hide_secret(text: &str, mistake: &mut Diagnostic) {
     // What stands at `keys` itself is no setting of it.
     let names = place.iter().take(2).map(|line| names_on(line)).find(|names| !names.is_empty());
     let is_at_keys = names.is_some_and(|names| names.contains(&"keys"));
-    // A user name, a password or a query.
-    let is_address = told.iter().any(|it| it.contains("://") && it.contains(['@', '?']));
-    if is_named || is_at_keys || is_address {
+    if is_named || is_at_keys || told.iter().any(|it| may_have_credentials(it)) {
         mistake.excerpt.clear();
+    }
+    if may_have_credentials(&mistake.problem)
+        && let Some((told, _)) = mistake.problem.split_once('"')
+    {
+        mistake.problem = told.trim_end_matches([':', ' ']).to_owned();
     }
 }
 

@@ -106,10 +106,15 @@ fn compare(
 /// What stands in an address in place of what may be a secret.
 const MASKED: &str = "masked";
 
+/// Whether an address may stand in a text with a user name and a password, or with a query.
+pub(super) fn may_have_credentials(text: &str) -> bool {
+    text.contains('@') || (text.contains("://") && text.contains('?'))
+}
+
 /// Leaves out of addresses what may be a secret: user name, password and query.
 fn mask(value: &mut Value) {
     match value {
-        Value::String(text) if text.contains("://") && text.contains(['@', '?']) => {
+        Value::String(text) if text.contains("://") && may_have_credentials(text) => {
             let Ok(mut url) = Url::parse(text) else { return };
             // An address without a host has neither.
             if !url.username().is_empty() {

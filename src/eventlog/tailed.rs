@@ -93,8 +93,9 @@ impl Log for Tailed {
             return Ok(recent);
         }
         // What retention has passed may be gone below.
-        let is_there = after >= self.low_watermark().position;
-        if let Some(held) = self.read_back.read(after, page).filter(|_| is_there) {
+        if after >= self.low_watermark().position
+            && let Some(held) = self.read_back.read(after, page)
+        {
             return Ok(held);
         }
         let head = self.head();

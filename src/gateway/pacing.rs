@@ -23,9 +23,10 @@ const LEAST: u32 = 50;
 const ALL: u32 = 1_000;
 /// By how many of a thousand more each tick takes, once nobody waits for long.
 const STEP: u32 = 25;
-/// Of so many producers a request is taken between two looks who have not asked for so many looks.
+/// A producer sends rarely that has not asked for so many looks.
+const RARELY: u64 = 3;
+/// Of so many who send rarely a request is taken between two looks, whatever the share.
 const MOST_SPARED: u32 = 16;
-const RARE: u64 = 3;
 /// Turns that are waited for to learn how long one takes.
 const TURNS: u32 = 4;
 /// For so many looks in a row the gateway is not busy before it is forgotten who waits.
@@ -113,7 +114,7 @@ impl Lately {
         self.look += 1;
         self.spared = 0;
         let look = self.look;
-        self.asked.retain(|_, asked| look - *asked < RARE);
+        self.asked.retain(|_, asked| look - *asked < RARELY);
     }
 }
 
@@ -121,18 +122,16 @@ impl Lately {
 pub(super) async fn pace(services: &Services, dispatch: &Dispatch, pacing: &Arc<Pacing>) {
     let (mut busy, mut waiting) = (BusyTime::new(), WaitingMatches::default());
     let share = services.metrics.gauge(Metric::AdmittedShare, &[]);
-    let (mut before, mut quiet) = (Duration::ZERO, MOST_QUIET);
+    let mut before = Duration::ZERO;
     loop {
         share.set(f64::from(pacing.share()) / f64::from(ALL));
         services.clock.sleep(TICK).await;
         let now = services.clock.now();
         let is_busy = busy.is_busy();
-        quiet = if is_busy { 0 } else { quiet.saturating_add(1) };
-        // Who waits is not asked for where the gateway has had time for a while.
-        let waits = if quiet < MOST_QUIET {
+        // Nobody is asked for nothing, neither where no one is slowed nor where the gateway has time.
+        let waits = if pacing.patience.is_some() && waiting.is_followed(is_busy) {
             waiting.longest(dispatch.waiting_for_gateway(step().await), now)
         } else {
-            waiting = WaitingMatches::default();
             Duration::ZERO
         };
         pacing.follow((waits, before), is_busy);
@@ -149,11 +148,28 @@ async fn step() -> Duration {
     began.elapsed() / TURNS
 }
 
-/// The subscriptions with a match that could be sent: since when they have one, and when that was seen last.
+/// Who waits for the gateway.
 #[derive(Default)]
-struct WaitingMatches(HashMap<SubscriptionId, (Timestamp, Timestamp)>);
+struct WaitingMatches {
+    /// The subscriptions with a match that could be sent: since when they have one, and when that was seen
+    /// last.
+    since: HashMap<SubscriptionId, (Timestamp, Timestamp)>,
+    /// For how many looks in a row the gateway had time.
+    quiet: u32,
+}
 
 impl WaitingMatches {
+    /// Whether who waits is still of interest. A saturated gateway has idle moments, which must not make it
+    /// forget: only what waited already when it began to look counts for nothing.
+    fn is_followed(&mut self, is_busy: bool) -> bool {
+        self.quiet = if is_busy { 0 } else { self.quiet.saturating_add(1) };
+        let is_followed = self.quiet < MOST_QUIET;
+        if !is_followed {
+            self.since = HashMap::new();
+        }
+        is_followed
+    }
+
     /// How long a match has waited at the most. What had waited already when it could be sent, because its
     /// sink was paused or did not answer, is caught up with, and counts for nothing.
     fn longest(
@@ -162,10 +178,10 @@ impl WaitingMatches {
         now: Timestamp,
     ) -> Duration {
         // Of a sink that is full for a moment nothing is forgotten.
-        self.0.retain(|_, (_, seen)| now.since(*seen) <= 4 * TICK);
+        self.since.retain(|_, (_, seen)| now.since(*seen) <= 4 * TICK);
         let mut longest = Duration::ZERO;
         for (id, accepted) in found {
-            let (since, seen) = self.0.entry(id).or_insert_with(|| (now.before(2 * TICK), now));
+            let (since, seen) = self.since.entry(id).or_insert_with(|| (now.before(2 * TICK), now));
             *seen = now;
             if accepted >= *since {
                 longest = longest.max(now.since(accepted));
@@ -263,7 +279,7 @@ mod tests {
         for look in 0..12 {
             let of_much = (0..1_000).filter(|_| pacing.takes(Some(&much))).count();
             assert_eq!(of_much, if look == 0 { 51 } else { 50 });
-            if look % RARE == 0 {
+            if look % RARELY == 0 {
                 assert!(pacing.takes(Some(&rarely)));
             }
             pacing.follow((Duration::from_secs(9), Duration::from_secs(8)), true);
@@ -282,10 +298,28 @@ mod tests {
         let taken = many.filter(|one| pacing.takes(Some(one))).count();
 
         assert!((60..=70).contains(&taken), "{taken}");
-        for _ in 0..RARE {
+        for _ in 0..RARELY {
             pacing.follow((Duration::from_secs(9), Duration::from_secs(8)), true);
         }
         assert!(pacing.lately().asked.is_empty());
+    }
+
+    #[test]
+    fn an_idle_moment_makes_nobody_forget_who_waits_and_some_of_them_do() {
+        let mut waiting = WaitingMatches::default();
+        let at = |looks| NOW.after(TICK * looks);
+        assert!(waiting.is_followed(true));
+        waiting.longest([(id("a"), NOW)], at(1));
+
+        for look in 2..10 {
+            assert!(waiting.is_followed(look % 4 == 0), "{look}");
+            assert_eq!(waiting.longest([(id("a"), NOW)], at(look)), TICK * look);
+        }
+
+        let followed: Vec<_> = (0..10).map(|_| waiting.is_followed(false)).collect();
+        assert_eq!(followed.iter().filter(|is_followed| **is_followed).count(), 6, "{followed:?}");
+        assert!(waiting.is_followed(true));
+        assert_eq!(waiting.longest([(id("a"), NOW)], at(20)), Duration::ZERO, "it catches up");
     }
 
     #[test]

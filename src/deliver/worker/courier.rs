@@ -167,12 +167,12 @@ impl<'a> Courier<'a> {
     /// Whether nothing is to be done before something comes or it is told that the log has moved.
     fn rests(&self) -> bool {
         let is_at_head = self.progress.scanned() >= self.context.store.log.head();
-        let waits = self.waiting.is_some() || self.replays_waiting.is_some();
         let has_open = self.progress.open() > 0 || self.retries.len() > 0;
-        let has_replays = !self.tickets.is_empty() || !self.in_flight.is_empty();
-        let finds_out = !(self.laying.is_idle() && self.unheard.is_idle());
-        let is_due = self.match_source.has_more() || self.unwritten.is_waiting() || finds_out;
-        is_at_head && !waits && !has_open && !has_replays && !is_due
+        let has_begun = !self.in_flight.is_empty() || !self.tickets.is_empty();
+        let waits = self.waiting.is_some() || self.replays_waiting.is_some();
+        let finds_out = !self.laying.is_idle() || !self.unheard.is_idle();
+        let has_more = self.match_source.has_more() || self.unwritten.is_waiting();
+        is_at_head && !(has_open || has_begun || waits || finds_out || has_more)
     }
 
     fn wake_after(&self) -> Duration {

@@ -97,7 +97,7 @@ impl<'a> PullWorker<'a> {
         let is_at_head = self.place.position >= self.context.store.log.head();
         let has_open = self.ack_state.settled() < self.place.position;
         let is_due = self.withholding.is_due() || self.unwritten.is_waiting();
-        is_at_head && !has_open && !is_due && !self.ends.held
+        is_at_head && !(has_open || is_due || self.ends.held)
     }
 
     /// Begins at the newest sequence checkpoint if that is further than what was acknowledged.
